@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A disk with a generated content at a device of a VM: the one rule of all modules that generate disks.
+
+What is at the device decides. The same mark: nothing is to be done, and nothing is read. Ours, but unfinished: made
+anew. Ours of other inputs: made anew when nothing on it is a loss, else only with ``force``. Anybody else's: refused
+without ``force``. A disk is always made anew as a fresh disk, which reads as zeros, so only what is not zero is sent;
+the one before is removed when the new one has taken its place (driver-operations §6.1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._codec import format_bytes
+from ._device_steps import NEW_VBD, Disk, Wanted, add_attach, add_detach, add_medium, add_removal, goes_live, refuse_not_ours_alone
+from ._devices import Job
+from ._disk_content import is_unfinished, kind_of, mark_of
+from ._disk_extents import import_extents
+from ._errors import XenError
+from ._lookup import Found, Record
+from ._plan import Values
+from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNFINISHED, vbd, vdi
+from ._run import marked, run_of
+from ._storage_full import explained
+from ._task import run_task
+from ._vbd import find_number, what_is_at
+from ._vdi import is_exact, refuse_without_room
+from ._vdi_find import BY_NAME, get_sr, refuse_in_use, sr_or_default
+
+DISK_OPTIONS: dict[str, dict[str, Any]] = {
+    "name": {"type": "str"},
+    "owner": {"type": "str"},
+    "sr": {"type": "str"},
+    "force": {"type": "bool", "default": False},
+}
+# Of a new disk nobody knows these before it exists.
+UNBORN = {"managed": True, "missing": False, "is_a_snapshot": False, "snapshot_of": "", "VBDs": [], "physical_utilisation": 0}
+UNKNOWN_VDI = {"uuid", "used", "sm_config", "parent", "attachments"}
+
+
+def plan_disk(job: Job, wanted: Wanted) -> Disk:
+    """The steps that bring one disk about, and what will be there."""
+    disk = Disk(job, wanted)
+    found = find_number(job, wanted.number)
+    current = _disk_of(job, found)
+    disk.before = {"vdi": vdi(current[1], job.view) if current else None, "vbd": vbd(found[1], job.view) if found else None}
+    if found and current and current[1]["other_config"].get(CONTENT) == wanted.content.mark:
+        disk.vdi, disk.vbd = current[0], found[0]
+        _refuse_elsewhere(job, current[1])
+        _plan_attachment(disk, found, current)
+        return disk
+    if found:
+        _refuse_foreign(job, wanted, found, current)
+    _plan_new(disk, found, current)
+    return disk
+
+
+def plan_absent(job: Job, number: int, name: str, kind: str) -> Values | None:
+    """Remove the disk of this kind, else what an interrupted run left of it. A disk of others at the device stays."""
+    found = find_number(job, number)
+    current = _disk_of(job, found)
+    if not found or not current or kind_of(current[1]) != kind:
+        _remove_leftovers(job, name, kind, None)
+        return None
+    refuse_not_ours_alone(job, found, current)
+    add_removal(job, found, current)
+    _add_destroy(job, *current)
+    return vdi(current[1], job.view)
+
+
+def _disk_of(job: Job, found: Found | None) -> Found | None:
+    record = job.view.record("VDI", found[1]["VDI"]) if found else None
+    return (found[1]["VDI"], record) if found and record else None
+
+
+def owner_of(job: Job) -> str:
+    """Whose the disks are: as asked for, else the VM's."""
+    return str(job.params["owner"] or job.vm["uuid"])
+
+
+def _refuse_elsewhere(job: Job, record: Record) -> None:
+    if job.params["sr"] is not None and record["SR"] != (sr := get_sr(job.view, job.params["sr"]))[0]:
+        here = (job.view.record("SR", record["SR"]) or {}).get("name_label")
+        raise XenError(f"disk {record['name_label']!r} lies on {here!r} and does not move to {sr[1]['name_label']!r}; remove it first, or leave sr out")
+
+
+def _refuse_foreign(job: Job, wanted: Wanted, found: Found, current: Found | None) -> None:
+    """Refuse to replace what somebody may want to keep."""
+    number, drive = wanted.number, found[1]["type"] == "CD"
+    device = f"device {number} {job.of_vm}"
+    ours = current is not None and kind_of(current[1]) == wanted.content.kind
+    if drive != wanted.cd and not ours:
+        raise XenError(f"{device} is {what_is_at(job, found[1])}, which is no place for {wanted.name!r}; choose another userdevice")
+    if current is None:
+        return
+    refuse_not_ours_alone(job, found, current)
+    if not (drive and wanted.cd):
+        refuse_in_use(job.view, current[1], "replaced", "halt the VM, or unplug the disk first")
+    if job.params["force"] or (ours and (wanted.content.disposable or is_unfinished(current[1]))):
+        return
+    size = format_bytes(current[1]["virtual_size"])
+    if ours:
+        why = f"holds disk {current[1]['name_label']!r} of {size}, made with other options than these"
+    else:
+        why = f"is in use by {what_is_at(job, {**found[1], 'type': 'Disk'})} of {size}, which this module did not make"
+    raise XenError(f"{device} {why}; set force to replace it and lose what is on it, or choose another userdevice")
+
+
+def _plan_attachment(disk: Disk, found: Found, current: Found) -> None:
+    """The content is right; attach it the other way when it is attached otherwise."""
+    job, wanted = disk.job, disk.attachment
+    disk.shown = {"vdi": vdi(current[1], job.view), "vbd": vbd(found[1], job.view)}
+    if all(found[1][name] == wanted[name] for name in ("type", "mode")):
+        return
+    if job.vm["power_state"] != "Halted":
+        raise XenError(f"disk {current[1]['name_label']!r} is attached in another way than asked for, which changes while the VM is halted; halt it first")
+    add_detach(job, found)
+    add_attach(disk)
+    _foretell_vbd(disk)
+    disk.shown["vdi"].pop("attachments")
+
+
+def _plan_new(disk: Disk, found: Found | None, current: Found | None) -> None:
+    job, wanted = disk.job, disk.wanted
+    adopted = _remove_leftovers(job, wanted.name, wanted.content.kind, wanted.content.mark)
+    if adopted:
+        disk.vdi = adopted[0]
+        disk.shown["vdi"] = {key: value for key, value in vdi(adopted[1], job.view).items() if key != "attachments"}
+    else:
+        _add_create(disk)
+    drive = found if found and wanted.cd and found[1]["type"] == "CD" else None
+    if drive:
+        disk.vbd = drive[0]
+        add_medium(disk, drive, current)
+    else:
+        if found:
+            add_detach(job, found)
+        add_attach(disk)
+    # A CD of others is only ejected.
+    if current and found and (found[1]["type"] == "Disk" or kind_of(current[1]) == wanted.content.kind):
+        _add_destroy(job, *current)
+    _foretell_vbd(disk, drive[1] if drive else None)
+
+
+def _remove_leftovers(job: Job, name: str, kind: str, mark: str | None) -> Found | None:
+    """What an interrupted run left, attached to nothing, goes; but a complete disk with the mark is the one that is wanted."""
+    adopted: Found | None = None
+    for ref, record in job.view.load("VDI", {"name_label": name, **BY_NAME}).items():
+        if record["VBDs"] or kind_of(record) != kind or record["other_config"].get(OWNER) != owner_of(job):
+            continue
+        right_place = job.params["sr"] is None or record["SR"] == get_sr(job.view, job.params["sr"])[0]
+        if adopted is None and right_place and not is_unfinished(record) and mark_of(record) == mark:
+            adopted = (ref, record)
+        elif is_unfinished(record):
+            _add_destroy(job, ref, record)
+    return adopted
+
+
+def _add_destroy(job: Job, ref: str, record: Record) -> None:
+    name = record["name_label"]
+    job.plan.add(
+        f"remove disk {name!r}",
+        lambda: run_task(job.session, "VDI.destroy", ref, timeout=job.params["timeout"], what=f"disk {name!r} to be removed"),
+    )
+
+
+def _add_create(disk: Disk) -> None:
+    """Make it, write it, and mark it as complete in the end."""
+    job, wanted = disk.job, disk.wanted
+    content, name, timeout = wanted.content, wanted.name, float(job.params["timeout"])
+    ref, sr = sr_or_default(job.session, job.view, job.params["sr"])
+    refuse_without_room(sr, name, content.size, 0)
+    keys = {DISK_TYPE: wanted.disk_type, OWNER: owner_of(job)}
+    record: Record = {
+        "name_label": name,
+        "name_description": wanted.disk_type,
+        "SR": ref,
+        "virtual_size": content.size,
+        "type": "user",
+        "sharable": False,
+        "read_only": False,
+        "xenstore_data": {},
+        "sm_config": {},
+        "tags": [],
+        "other_config": {**keys, CONTENT: f"{UNFINISHED} {content.mark}"},
+    }
+
+    def create() -> None:
+        # A call and no task: nothing is written here, whatever the size.
+        disk.vdi = str(job.session.call("VDI.create", record))
+
+    def write() -> None:
+        session: Any = job.session  # The protocol of devices leaves out what streams need.
+        size = content.size if is_exact(content.size) else session.call("VDI.get_virtual_size", disk.vdi)
+        with explained(session, ref, f"disk {name!r}"):
+            disk.transfer = import_extents(session, disk.vdi, content.extents(), size, label=f"disk {name!r}", timeout=timeout)
+
+    def mark() -> None:
+        job.session.call("VDI.set_other_config", disk.vdi, marked({**keys, CONTENT: content.mark}, run_of(job.session)))
+
+    disk.is_new = True
+    job.plan.add(f"create disk {name!r} on {sr['name_label']!r}", create, lambda: job.session.call("VDI.destroy", disk.vdi))
+    # What is written goes with the disk: nothing is left to be undone, and so it counts as undone.
+    job.plan.add(f"write the content of disk {name!r}", write, lambda: None)
+    job.plan.add(f"mark the content of disk {name!r} as complete", mark, lambda: None)
+    shown = vdi({**UNBORN, "uuid": "", **record, "other_config": {**keys, CONTENT: content.mark}}, job.view)
+    unknown = UNKNOWN_VDI if is_exact(content.size) else {*UNKNOWN_VDI, "size"}
+    disk.shown["vdi"] = {key: value for key, value in shown.items() if key not in unknown}
+
+
+def _foretell_vbd(disk: Disk, drive: Record | None = None) -> None:
+    """What is known of the attachment. The disk of it may not exist yet."""
+    job = disk.job
+    base = drive or {**NEW_VBD, **disk.attachment, "currently_attached": goes_live(disk)}
+    shown = vbd({**base, "VDI": "", "empty": False}, job.view)
+    unknown = {"vdi", "size", "device", *(() if drive else ("uuid",))}
+    disk.shown["vbd"] = {key: value for key, value in shown.items() if key not in unknown} | {"vdi_name": disk.wanted.name}

@@ -1,0 +1,125 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the xapi.xenserver authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: xen_disk_transfer
+short_description: Copy a disk to another storage repository, host or pool
+version_added: 0.1.0
+author: the xapi.xenserver authors (@xapi)
+description:
+  - Copies a disk to another storage repository of the same pool or of another one, at once, or most of it while its VM runs and the rest after that.
+  - The content goes through the machine where the module runs, which keeps nothing of it. What is not in use on the disk is not sent.
+extends_documentation_fragment:
+  - xapi.xenserver.attributes
+  - xapi.xenserver.connection
+  - xapi.xenserver.surgery.disk
+  - xapi.xenserver.timeout
+options:
+  phase:
+    description:
+      - V(full) copies the disk at once, while no VM writes to it.
+      - V(base) copies a snapshot of the disk, while its VM goes on. The new disk stays marked as unfinished.
+      - V(delta) sends what was written since, when the VM is halted, which takes little time, and removes the snapshot. The new disk is complete then.
+      - A complete copy is made once. It is known by the uuid of its source in C(other_config), under C(xen_ansible:transferred).
+        What an interrupted transfer left is removed in the next one.
+    type: str
+    choices: [full, base, delta]
+    default: full
+  dest_sr:
+    description:
+      - Name or uuid of the storage repository to copy to.
+      - When it is left out, the one of O(dest_host), or else the default one of the pool.
+    type: str
+  dest_host:
+    description: Name or uuid of a host to which the storage repository is attached. Needed where those of several hosts have the same name.
+    type: str
+  dest_name:
+    description: Name of the new disk. That of the disk unless told otherwise.
+    type: str
+  dest_pool:
+    description: Another pool to copy to. The same pool when it is left out. The environment is not looked at for these.
+    type: dict
+    suboptions:
+      hostname: {description: Address of the coordinator, type: str, required: true}
+      username: {description: User., type: str, default: root}
+      password: {description: Password of the user. Needed unless O(dest_pool.session_id) is given., type: str}
+      session_id: {description: Reference of a session that is open and stays open., type: str}
+      validate_certs: {description: Whether its certificate has to be valid., type: bool, default: true}
+      ca_path: {description: File or folder with the certificates of the CAs to trust., type: path}
+      fingerprint: {description: SHA-256 fingerprints of certificates to trust., type: list, elements: str}
+      api_protocol: {description: How calls are sent., type: str, choices: [jsonrpc, xmlrpc], default: jsonrpc}
+      connect_timeout: {description: Seconds until a connection has to be there., type: float, default: 10}
+      request_timeout: {description: Seconds until an answer has to come., type: float, default: 120}
+      run_id: {description: Id of the run for the other pool., type: str}
+  timeout:
+    default: 3600
+seealso:
+  - module: xapi.xenserver.xen_vdi
+"""
+
+EXAMPLES = r"""
+- name: Root disk has a copy on local storage of a host
+  xapi.xenserver.xen_disk_transfer:
+    vm: web1
+    dest_host: xs1
+    dest_sr: Local storage
+
+- name: Most of the data disk is in the other pool
+  xapi.xenserver.xen_disk_transfer:
+    name: data
+    phase: base
+    dest_pool:
+      hostname: pool2.example.com
+      password: "{{ pool2_password }}"
+
+- name: Data disk is in the other pool, complete
+  xapi.xenserver.xen_disk_transfer:
+    name: data
+    phase: delta
+    dest_pool:
+      hostname: pool2.example.com
+      password: "{{ pool2_password }}"
+"""
+
+RETURN = r"""
+vdi:
+  description: The new disk in its pool. The keys are those of M(xapi.xenserver.xen_vdi). In check mode, what is known of it.
+  returned: always
+  type: dict
+  contains:
+    uuid: {description: Uuid., type: str, returned: always, sample: 0b5a2d0c-6c0b-4a86-9c37-5c6c3c1c5a10}
+    name: {description: Name., type: str, returned: always, sample: web1 root}
+    size: {description: Size in bytes that a guest sees., type: int, returned: always, sample: 21474836480}
+transfer:
+  description: What went over the network.
+  returned: when something was sent
+  type: dict
+  contains:
+    bytes_sent: {description: Bytes of the content that went over the network., type: int, returned: when it is done, sample: 2097152}
+    bytes_total: {description: Bytes of the disk., type: int, returned: when it is done, sample: 21474836480}
+    seconds: {description: How long it took., type: float, returned: when it is done, sample: 0.213}
+"""
+
+from ..module_utils import _options
+from ..module_utils._disk_rewrite import SELECTORS, SOURCE_OPTIONS
+from ..module_utils._disk_transfer import plan_transfer
+from ..module_utils._module import run
+from ..module_utils._transfer_place import PLACE_OPTIONS
+
+
+def main() -> None:
+    run(
+        plan_transfer,
+        {**SOURCE_OPTIONS, **PLACE_OPTIONS, "dest_pool": _options.second_connection(), **_options.timeout(3600)},
+        second="dest_pool",
+        required_one_of=[SELECTORS],
+        mutually_exclusive=[SELECTORS],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who belongs to the pool and who leads it: eject, a new coordinator (X/xapi_pool.ml)."""
+
+from __future__ import annotations
+
+from ..engine.behaviour import Behaviour
+from ..engine.failure import Failure, internal_error
+
+# Seconds until the hosts have restarted their toolstacks after a change of the coordinator.
+TRANSITION = 1.0
+
+
+class Membership(Behaviour):
+    """The part of pool that is about its hosts."""
+
+    def is_slave(self, host: str) -> bool:
+        """Asked of the host that was called."""
+        return self.context.host != self.engine.coordinator
+
+    async def designate_new_master(self, host: str) -> None:
+        async with self.engine.operations.hold("pool", self.engine.pool, "designate_new_master"):
+            self.existing("host", host)
+            self.other("host").reach(host)
+            if host == self.engine.coordinator:
+                return
+            if self.db.get("pool", self.engine.pool, "ha_enabled"):
+                raise Failure("HA_IS_ENABLED")
+            self.engine.later(TRANSITION, lambda: self._transition(host))
+
+    def _transition(self, host: str) -> None:
+        self.db.set("pool", self.engine.pool, "master", host)
+        self.engine.restart()
+
+    async def eject(self, host: str) -> None:
+        async with self.engine.operations.hold("pool", self.engine.pool, "eject"):
+            self.existing("host", host)
+            self.other("host").reach(host)
+            if host == self.engine.coordinator:
+                raise internal_error("Xapi_pool.Cannot_eject_master")
+            if self.other("host").resident_guests(host):
+                raise Failure("OPERATION_NOT_ALLOWED", "VM resident on host")
+            if self.db.get("pool", self.engine.pool, "ha_enabled"):
+                raise Failure("HA_IS_ENABLED")
+            self._forget_local_storage(host)
+            self.engine.set_down(host, True)
+            self.other("host").remove(host)
+
+    def _forget_local_storage(self, host: str) -> None:
+        """The ejected host's own disks are wiped: SRs that only it saw go, with what was in them."""
+        for pbd in list(self.db.get("host", host, "PBDs")):
+            sr = self.db.get("PBD", pbd, "SR")
+            self.db.delete("PBD", pbd)
+            if self.is_set("SR", sr) and not self.db.get("SR", sr, "PBDs") and not self.db.get("SR", sr, "shared"):
+                for vdi in list(self.db.get("SR", sr, "VDIs")):
+                    for vbd in list(self.db.get("VDI", vdi, "VBDs")):
+                        self.db.delete("VBD", vbd)
+                    self.db.delete("VDI", vdi)
+                self.db.delete("SR", sr)
+
+    # What only a pool without its coordinator answers
+
+    def emergency_transition_to_master(self) -> None:
+        if self.context.host != self.engine.coordinator:
+            self.engine.later(TRANSITION, lambda: self._transition(self.context.host))
+
+    def recover_slaves(self) -> list[str]:
+        """Every member follows its coordinator already."""
+        return []

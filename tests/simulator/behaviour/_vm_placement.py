@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a VM can run: the checks of VM.assert_can_boot_here and the choice of VM.start (facts 3.3, X/xapi_vm_helpers.ml)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine.failure import NULL, Failure
+from . import _vm_memory as memory
+from ._vm_base import VmBase
+
+NO_COREDUMP = "cannot invoke a coredump of an HVM, PVH or PV-in-PVH domain"
+LEAKS_DOMAIN = "option would leak a domain; VMs and not domains are managed by this API"
+ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
+
+
+def on_off(value: str | None) -> bool:
+    """How platform flags are read (Vm_platform.is_true)."""
+    return value in ("1", "true")
+
+
+class Placement(VmBase):
+    def assert_can_boot_here(self, ref: str, host: str) -> None:
+        self.existing("host", host)
+        self.require_bootable(ref, host)
+
+    def require_bootable(self, ref: str, host: str, *, check_storage: bool = True) -> None:
+        """Refuse with the reason why this VM cannot run on this host."""
+        row = self.row(ref)
+        self._require_valid(row)
+        self.require_live(host)
+        self.require_control_domain_at_home(ref, host)
+        stays = row["power_state"] == "Running" and row["resident_on"] == host
+        if not row["is_control_domain"] and not stays and not self.db.get("host", host, "enabled"):
+            raise Failure("HOST_DISABLED", host)
+        self._require_platform(ref, host)
+        if check_storage:
+            self.require_storage(ref, host, self._needed_disks(ref))
+        self.other("network").require_available(ref, host, [self.db.get("VIF", vif, "network") for vif in row["VIFs"]])
+        self._require_hardware(ref, host)
+        if memory.kind_of(row) != "pv" and not any(c.startswith("hvm-") for c in self.db.get("host", host, "capabilities")):
+            raise Failure("VM_HVM_REQUIRED", ref)
+        needed, free = memory.to_start(row), memory.free(self.engine, host, without=ref)
+        if free < needed:
+            raise Failure("HOST_NOT_ENOUGH_FREE_MEMORY", str(needed), str(free))
+        self._require_cpus(row, host)
+
+    def _require_valid(self, row: dict[str, Any]) -> None:
+        """Settings that VM.create took without a look."""
+        most, at_startup = row["VCPUs_max"], row["VCPUs_at_startup"]
+        if most < 1:
+            raise Failure("INVALID_VALUE", "VCPUs_max", str(most))
+        if at_startup < 1:
+            raise Failure("INVALID_VALUE", "VCPUs-at-startup", str(at_startup))
+        if at_startup > most:
+            raise Failure("VALUE_NOT_SUPPORTED", "VCPUs-at-startup", str(at_startup), "value greater than VCPUs-max")
+        if not memory.can_be_ordered(row):
+            raise Failure("MEMORY_CONSTRAINT_VIOLATION")
+        if row["HVM_shadow_multiplier"] < 1.0:
+            raise Failure("INVALID_VALUE", "HVM_shadow_multiplier", f"{row['HVM_shadow_multiplier']:.12g}")
+        action = row["actions_after_crash"]
+        if action == "rename_restart":
+            raise Failure("VALUE_NOT_SUPPORTED", "VM.actions_after_crash", action, LEAKS_DOMAIN)
+        if action.startswith("coredump") and memory.kind_of(row) != "pv":
+            raise Failure("VALUE_NOT_SUPPORTED", "VM.actions_after_crash", action, NO_COREDUMP)
+
+    def is_live(self, host: str) -> bool:
+        metrics = self.db.table("host_metrics").rows.get(self.db.get("host", host, "metrics"))
+        return bool(metrics and metrics["live"])
+
+    def require_live(self, host: str) -> None:
+        if not self.is_live(host):
+            raise Failure("HOST_NOT_LIVE")
+
+    def require_control_domain_at_home(self, ref: str, host: str) -> None:
+        row = self.row(ref)
+        if row["is_control_domain"] and row["affinity"] not in (NULL, host):
+            raise Failure("OPERATION_NOT_ALLOWED", ELSEWHERE)
+
+    def _require_platform(self, ref: str, host: str) -> None:
+        wanted = self.row(ref)["hardware_platform_version"]
+        offered = self.db.get("host", host, "virtual_hardware_platform_versions")
+        if wanted not in offered:
+            listed = "[" + "; ".join(map(str, offered)) + "]"
+            raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, ref, str(wanted))
+
+    def _needed_disks(self, ref: str) -> list[str]:
+        row = self.row(ref)
+        sleeping = row["power_state"] == "Suspended" and row["suspend_VDI"] != NULL
+        return self.disks_of(ref) + ([row["suspend_VDI"]] if sleeping else [])
+
+    def sees(self, host: str, sr: str) -> bool:
+        """Whether the SR is plugged on this host."""
+        return any(self.db.get("PBD", pbd, "currently_attached") and self.db.get("PBD", pbd, "host") == host for pbd in self.db.get("SR", sr, "PBDs"))
+
+    def features_of(self, sr: str) -> list[str]:
+        """What the storage manager of the SR's type can do."""
+        kind = self.db.get("SR", sr, "type")
+        return next((list(row["features"]) for row in self.db.table("SM").rows.values() if row["type"] == kind), [])
+
+    def require_storage(self, ref: str, host: str, vdis: list[str]) -> None:
+        for vdi in vdis:
+            sr = self.db.get("VDI", vdi, "SR")
+            if not self.sees(host, sr):
+                raise Failure("VM_REQUIRES_SR", ref, sr)
+
+    def _require_hardware(self, ref: str, host: str) -> None:
+        """GPUs and USB devices that only some hosts have."""
+        row = self.row(ref)
+        if row["VGPUs"]:
+            self.other("VGPU").require_available(ref, host)
+        for vusb in row["VUSBs"]:
+            group = self.db.get("VUSB", vusb, "USB_group")
+            if not any(self.db.get("PUSB", pusb, "host") == host for pusb in self.db.get("USB_group", group, "PUSBs")):
+                raise Failure("OPERATION_NOT_ALLOWED", f"VUSB {vusb} is not available on Host {host}")
+
+    def _require_cpus(self, row: dict[str, Any], host: str) -> None:
+        present = int(self.db.get("host", host, "cpu_info")["cpu_count"])
+        if row["VCPUs_max"] > present and not on_off(row["platform"].get("vcpu-unrestricted")):
+            raise Failure("HOST_NOT_ENOUGH_PCPUS", str(row["VCPUs_max"]), str(present))
+
+    # Choosing
+
+    def get_possible_hosts(self, ref: str) -> list[str]:
+        reserved = self.row(ref)["scheduled_to_be_resident_on"]
+        return [reserved] if reserved != NULL else [host for host in self.db.refs("host") if self._fits(ref, host)]
+
+    def _fits(self, ref: str, host: str) -> bool:
+        try:
+            self.require_bootable(ref, host)
+        except Failure:
+            return False
+        return True
+
+    def choose_host(self, ref: str) -> str:
+        """The host VM.start takes, or NO_HOSTS_AVAILABLE, whatever the reason: also when it is memory (seen in recordings)."""
+        row = self.row(ref)
+        if row["scheduled_to_be_resident_on"] != NULL:
+            return str(row["scheduled_to_be_resident_on"])
+        fitting = [host for host in self.db.refs("host") if self._accepts(host) and self._fits(ref, host)]
+        if not fitting:
+            raise Failure("NO_HOSTS_AVAILABLE")
+        if row["affinity"] in fitting:
+            return str(row["affinity"])
+        return min(fitting, key=lambda host: self._rank(row, host))
+
+    def _accepts(self, host: str) -> bool:
+        row = self.db.row("host", host)
+        return row["enabled"] and self.is_live(host) and "evacuate" not in row["current_operations"].values()
+
+    def _rank(self, row: dict[str, Any], host: str) -> tuple[int, bool, int]:
+        """The lower the better: away from VMs of the same anti-affinity group, from the coordinator, and where most memory is free.
+
+        xapi weighs by chance among hosts that fit equally well; here the same pool always gives the same choice.
+        """
+        groups = [group for group in row.get("groups", ()) if self.db.get("VM_group", group, "placement") == "anti_affinity"]
+        here = set(self.db.get("host", host, "resident_VMs"))
+        neighbours = sum(len(here.intersection(self.db.get("VM_group", group, "VMs"))) for group in groups)
+        biased = self.db.row("pool", self.engine.pool).get("coordinator_bias", True)
+        return neighbours, biased and host == self.engine.coordinator, -memory.free(self.engine, host)
+
+    def choose_any_host_seeing(self, srs: list[str]) -> str:
+        """A live host on which all of these SRs are plugged; NO_HOSTS_AVAILABLE when there is none."""
+        for host in self.db.refs("host"):
+            if self.is_live(host) and all(self.sees(host, sr) for sr in srs):
+                return host
+        raise Failure("NO_HOSTS_AVAILABLE")

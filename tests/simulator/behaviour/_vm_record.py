@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VM: the record's life, its order, its protection and its membership (facts 3.3)."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from typing import Any
+
+from ..engine.behaviour import operation
+from ..engine.failure import NULL, Failure
+from . import _pool_features
+from . import _vm_memory as memory
+from ._vm_agent import Agents
+
+PRIORITIES = ("restart", "best-effort", "")
+# What VM.create takes and forgets.
+IGNORED = ("blocked_operations", "protection_policy", "is_snapshot_from_vmpp", "snapshot_schedule", "is_vmss_snapshot", "current_operations")
+# What a constructor may say about a sleeping VM only.
+SLEEPING = ("suspend_VDI", "last_booted_record", "last_boot_CPU_flags")
+OUTSIDERS = "Control domains, templates and snapshots cannot be assigned to appliances."
+NO_GROUPS = "Control domains, templates, and snapshots cannot be added to VM groups."
+
+
+class Records(Agents):
+    def create(self, args: dict[str, Any]) -> str:
+        values = {name: value for name, value in args.items() if name not in IGNORED}
+        sleeping = values.get("power_state") == "Suspended"
+        if "mac_seed" not in values["other_config"]:
+            values["other_config"] = {"mac_seed": str(uuid.uuid4()), **values["other_config"]}
+        if not sleeping:
+            values = {name: value for name, value in values.items() if name not in SLEEPING}
+        elif any(values.get(name) in ("", {}, NULL, None) for name in SLEEPING):
+            raise Failure("VM_BAD_POWER_STATE", f"OpaqueRef:{uuid.uuid4()}", "halted", "suspended")
+        values |= {"power_state": "Suspended" if sleeping else "Halted", "domid": -1, "metrics": self.fresh_metrics()}
+        values["domain_type"] = memory.kind_of({"domain_type": "unspecified", **values})
+        if values.get("has_vendor_device"):
+            values["hardware_platform_version"] = max(2, values["hardware_platform_version"])
+        ref = self.db.create("VM", values)
+        self.update_overhead(ref)
+        self.update_operations(ref)
+        return ref
+
+    @operation("destroy")
+    def destroy(self, ref: str) -> None:
+        row = self.row(ref)
+        if row["other_config"].get("default_template") == "true":
+            raise Failure("VM_CANNOT_DELETE_DEFAULT_TEMPLATE")
+        for child in list(row["children"]):
+            self.db.set("VM", child, "parent", row["parent"])
+        for blob in row["blobs"].values():
+            with contextlib.suppress(Failure):
+                self.other("blob").destroy(blob)
+        self.destroy_devices(ref)
+        self.db.delete("VM", ref)
+
+    def destroy_devices(self, ref: str) -> None:
+        row = self.row(ref)
+        if self.is_set("VM_appliance", row["appliance"]):
+            self.engine.operations.again("VM_appliance", row["appliance"])
+        for cls, devices in (("VBD", row["VBDs"]), ("VIF", row["VIFs"])):
+            for device in list(devices):
+                self.other(cls).discard(device)
+        for cls in ("VGPU", "VUSB"):
+            for device in list(row[f"{cls}s"]):
+                self.db.delete(cls, device)
+        for vtpm in list(row["VTPMs"]):
+            self.other("VTPM").discard(vtpm)
+        for cls, one in (("VM_metrics", row["metrics"]), ("VM_guest_metrics", row["guest_metrics"])):
+            if self.is_set(cls, one):
+                self.db.delete(cls, one)
+        for console in list(row["consoles"]):
+            self.db.delete("console", console)
+
+    def update_overhead(self, ref: str) -> None:
+        """memory_overhead follows the memory and VCPU settings."""
+        self.db.set("VM", ref, "memory_overhead", memory.overhead(self.row(ref)))
+
+    def compute_memory_overhead(self, ref: str) -> int:
+        return memory.overhead(self.row(ref))
+
+    # Order, protection, membership
+
+    def set_start_delay(self, ref: str, value: int) -> None:
+        self._set_count(ref, "start_delay", value)
+
+    def set_shutdown_delay(self, ref: str, value: int) -> None:
+        self._set_count(ref, "shutdown_delay", value)
+
+    def set_order(self, ref: str, value: int) -> None:
+        self._set_count(ref, "order", value)
+
+    def _set_count(self, ref: str, field: str, value: int) -> None:
+        if value < 0:
+            raise Failure("INVALID_VALUE", f"{field} must be non-negative", str(value))
+        self.db.set("VM", ref, field, value)
+
+    def set_ha_restart_priority(self, ref: str, value: str) -> None:
+        if value not in PRIORITIES:
+            raise Failure("INVALID_VALUE", "ha_restart_priority", value)
+        if self.row(ref)["ha_restart_priority"] != value:
+            self.db.set("VM", ref, "ha_restart_priority", value)
+            if self.row(ref)["power_state"] == "Running":
+                self.db.set("VM", ref, "ha_always_run", value == "restart")
+        self.update_operations(ref)
+
+    def set_ha_always_run(self, ref: str, value: bool) -> None:
+        self.set_ha_restart_priority(ref, "restart" if value else "")
+
+    def _is_outsider(self, ref: str) -> bool:
+        row = self.row(ref)
+        return bool(row["is_control_domain"] or row["is_a_template"] or row["is_a_snapshot"])
+
+    def set_appliance(self, ref: str, value: str) -> None:
+        if self._is_outsider(ref):
+            raise Failure("OPERATION_NOT_ALLOWED", OUTSIDERS)
+        before = self.row(ref)["appliance"]
+        self.db.set("VM", ref, "appliance", value)
+        if self.is_set("VM_appliance", before):
+            self.engine.operations.again("VM_appliance", before)
+        self.update_operations(ref)
+
+    def set_groups(self, ref: str, value: list[str]) -> None:
+        if self._is_outsider(ref):
+            raise Failure("OPERATION_NOT_ALLOWED", NO_GROUPS)
+        if len(value) > 1:
+            raise Failure("TOO_MANY_GROUPS")
+        self.db.set("VM", ref, "groups", value)
+
+    def set_snapshot_schedule(self, ref: str, value: str) -> None:
+        _pool_features.require(self.engine, "VMSS")
+        valid = self.is_set("VMSS", value)
+        if not valid and value not in (NULL, ""):
+            raise Failure("INVALID_VALUE", value)
+        row = self.row(ref)
+        if valid and row["is_control_domain"]:
+            raise Failure("INVALID_VALUE", value)
+        if valid and row["is_a_template"]:
+            raise Failure("VM_IS_TEMPLATE", ref)
+        self.db.set("VM", ref, "snapshot_schedule", value if valid else NULL)
+        self.update_operations(ref)
+
+    def set_actions_after_crash(self, ref: str, value: str) -> None:
+        self.db.set("VM", ref, "actions_after_crash", value)
+
+    def update_allowed_operations(self, ref: str) -> None:
+        self.update_operations(ref)
+
+    def assert_operation_valid(self, ref: str, op: str) -> None:
+        self.check(ref, op)

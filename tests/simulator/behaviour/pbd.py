@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PBD: the connection of a host to a storage repository (facts 3.7, ocaml/xapi/xapi_pbd.ml)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..engine.behaviour import Behaviour, locks_itself
+from ..engine.failure import Failure
+from . import _secrets
+from ._progress import other_operation
+
+INTERNAL_KEY = "SRmaster"
+
+
+class PBD(Behaviour):
+    cls = "PBD"
+
+    def affected(self, ref: str) -> Iterable[tuple[str, str]]:
+        return (("SR", self.row(ref)["SR"]),)
+
+    # Life
+
+    @locks_itself
+    async def create(self, args: dict[str, Any]) -> str:
+        self.existing("host", args["host"])
+        config = _secrets.moved(self.db, args["device_config"])
+        async with self.engine.operations.hold("SR", args["SR"], "pbd_create"):
+            await self.engine.pass_time("PBD.create")
+            return self.insert(args["host"], args["SR"], config)
+
+    def insert(self, host: str, sr: str, config: Mapping[str, str]) -> str:
+        """The row; other_config that the caller gave is not kept."""
+        for pbd in self.db.get("SR", sr, "PBDs"):
+            if self.row(pbd)["host"] == host:
+                raise Failure("PBD_EXISTS", sr, host, pbd)
+        self._check_config(config)
+        own = _secrets.duplicated(self.db, config)
+        return self.db.create("PBD", {"host": host, "SR": sr, "device_config": own, "other_config": {}})
+
+    @staticmethod
+    def _check_config(config: Mapping[str, str]) -> None:
+        if INTERNAL_KEY in config:
+            raise Failure("VALUE_NOT_SUPPORTED", INTERNAL_KEY, config[INTERNAL_KEY], "This key is for internal use only")
+
+    @locks_itself
+    async def destroy(self, ref: str) -> None:
+        async with self.engine.operations.hold("SR", self.row(ref)["SR"], "pbd_destroy"):
+            await self.engine.pass_time("PBD.destroy")
+            if self.row(ref)["currently_attached"]:
+                raise Failure("OPERATION_NOT_ALLOWED", "PBD is currently attached")
+            self.discard(ref)
+
+    def discard(self, ref: str) -> None:
+        """Remove the row and its secrets."""
+        config = self.row(ref)["device_config"]
+        self.db.delete("PBD", ref)
+        _secrets.destroyed(self.db, config)
+
+    def set_device_config(self, ref: str, value: dict[str, str]) -> None:
+        # Only the storage manager itself may (Sm.assert_session_has_internal_sr_access).
+        raise Failure("PERMISSION_DENIED", "")
+
+    # Connection
+
+    @locks_itself
+    async def plug(self, ref: str) -> None:
+        row = self.row(ref)
+        sr = row["SR"]
+        async with self.engine.operations.hold("SR", sr, "plug"):
+            await self.engine.pass_time("PBD.plug")
+            driver = self.other("SR").driver(sr)
+            if row["currently_attached"]:
+                return
+            self._check_sharing(sr, row["host"])
+            driver.attach(sr, row["device_config"])
+            driver_domain = {"storage_driver_domain": self.db.get("host", row["host"], "control_domain")}
+            self.db.update("PBD", ref, other_config={**row["other_config"], **driver_domain}, currently_attached=True)
+            if not self.db.get("SR", sr, "shared") or row["host"] == self.engine.coordinator:
+                driver.scan(sr)
+                self.db.put("SR", sr, "other_config", "dirty", "")
+                self.other("SR").scan_later(sr)
+
+    def _check_sharing(self, sr: str, host: str) -> None:
+        if self.db.get("SR", sr, "shared"):
+            return
+        for pbd in self.db.get("SR", sr, "PBDs"):
+            other = self.row(pbd)
+            if other["currently_attached"] and other["host"] != host:
+                raise Failure("SR_NOT_SHARABLE", sr, other["host"])
+
+    @locks_itself
+    async def unplug(self, ref: str) -> None:
+        row = self.row(ref)
+        sr = row["SR"]
+        for vdi in self.db.get("SR", sr, "VDIs"):
+            running = self.db.get("VDI", vdi, "current_operations")
+            if running and self._works_here(sr, row["host"]):
+                raise other_operation(self.engine, "VDI", vdi, running)
+        async with self.engine.operations.hold("SR", sr, "unplug"):
+            await self.engine.pass_time("PBD.unplug")
+            if not row["currently_attached"]:
+                return
+            used = self._disks_in_use(sr, row["host"])
+            if used:
+                raise Failure("VDI_IN_USE", *used)
+            self.other("SR").driver(sr).detach(sr)
+            self.db.set("PBD", ref, "currently_attached", False)
+
+    def _works_here(self, sr: str, host: str) -> bool:
+        """Whether operations on the SR run on this host."""
+        return not self.db.get("SR", sr, "shared") or host == self.engine.coordinator
+
+    def _disks_in_use(self, sr: str, host: str) -> list[str]:
+        """Disks of the SR that VMs on the host use; metadata disks do not count."""
+        found = []
+        for vm in self.db.get("host", host, "resident_VMs"):
+            for vbd in self.db.get("VM", vm, "VBDs"):
+                drive = self.db.row("VBD", vbd)
+                if drive["empty"] or not (drive["currently_attached"] or drive["reserved"]):
+                    continue
+                disk = self.db.tables["VDI"].rows.get(drive["VDI"])
+                if disk is not None and disk["SR"] == sr and disk["type"] != "metadata":
+                    found.append(drive["VDI"])
+        return found

@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VUSB, PUSB and USB_group: USB devices passed through (X/xapi_vusb.ml, xapi_usb_group.ml)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..engine.behaviour import Behaviour, operation
+from ..engine.failure import Failure
+from . import _pool_features
+
+MOST = 6
+
+
+class Vusb(Behaviour):
+    cls = "VUSB"
+
+    def advertised(self, ref: str) -> Iterable[str]:
+        return ("attach", "plug", "unplug")
+
+    def check(self, ref: str, op: str) -> None:
+        row = self.row(ref)
+        if row["current_operations"]:
+            raise Failure("OTHER_OPERATION_IN_PROGRESS", "VUSB", ref, next(iter(row["current_operations"].values())))
+        if op == "attach":
+            return
+        state = self.db.get("VM", row["VM"], "power_state")
+        if state != "Running":
+            raise Failure("VM_BAD_POWER_STATE", row["VM"], "running", state.lower())
+        if op == "plug" and row["currently_attached"]:
+            raise Failure("DEVICE_ALREADY_ATTACHED", ref)
+        if op == "unplug" and not row["currently_attached"]:
+            raise Failure("DEVICE_ALREADY_DETACHED", ref)
+
+    def create(self, vm: str, group: str, other_config: dict[str, str]) -> str:
+        self.existing("VM", vm)
+        self.existing("USB_group", group)
+        _pool_features.require(self.engine, "USB_passthrough")
+        if len(self.db.get("VM", vm, "VUSBs")) >= MOST:
+            raise Failure("TOO_MANY_VUSBS", str(MOST))
+        if self.db.get("USB_group", group, "VUSBs"):
+            raise Failure("USB_GROUP_CONFLICT", group)
+        if self.db.get("VM", vm, "ha_restart_priority") == "restart":
+            raise Failure("OPERATION_NOT_ALLOWED", f"VM {vm} ha_restart_priority has been set to 'restart', cannot create VUSB for it. ")
+        return self.db.create("VUSB", {"VM": vm, "USB_group": group, "other_config": other_config})
+
+    @operation("unplug")
+    def unplug(self, ref: str) -> None:
+        self.db.set("VUSB", ref, "currently_attached", False)
+
+    def destroy(self, ref: str) -> None:
+        row = self.row(ref)
+        if row["currently_attached"]:
+            raise Failure("OPERATION_NOT_ALLOWED", f"VUSB '{row['uuid']}' still attached to '{self.db.get('VM', row['VM'], 'uuid')}'")
+        self.db.delete("VUSB", ref)
+
+
+class Pusb(Behaviour):
+    cls = "PUSB"
+
+    def scan(self, host: str) -> None:
+        """The hosts' USB devices are what the world says; nobody plugs one in."""
+        self.existing("host", host)
+
+    def set_passthrough_enabled(self, ref: str, value: bool) -> None:
+        _pool_features.require(self.engine, "USB_passthrough")
+        row = self.row(ref)
+        vusbs = self.db.get("USB_group", row["USB_group"], "VUSBs") if self.is_set("USB_group", row["USB_group"]) else []
+        attached = [vusb for vusb in vusbs if self.db.get("VUSB", vusb, "currently_attached")]
+        if not value and attached:
+            raise Failure("USB_ALREADY_ATTACHED", ref, self.db.get("VUSB", attached[0], "VM"))
+        for vusb in vusbs if not value else ():
+            self.db.delete("VUSB", vusb)
+        self.db.set("PUSB", ref, "passthrough_enabled", value)
+
+
+class UsbGroup(Behaviour):
+    cls = "USB_group"
+
+    def create(self, name_label: str, name_description: str, other_config: dict[str, str]) -> str:
+        return self.db.create("USB_group", {"name_label": name_label, "name_description": name_description, "other_config": other_config})
+
+    def destroy(self, ref: str) -> None:
+        row = self.row(ref)
+        attached = [vusb for vusb in row["VUSBs"] if self.db.get("VUSB", vusb, "currently_attached")]
+        if attached:
+            raise Failure("USB_GROUP_CONTAINS_VUSB", *attached)
+        if row["PUSBs"]:
+            raise Failure("USB_GROUP_CONTAINS_PUSB", *row["PUSBs"])
+        for vusb in list(row["VUSBs"]):
+            self.db.delete("VUSB", vusb)
+        self.db.delete("USB_group", ref)

@@ -1,0 +1,213 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""/import_raw_vdi and /export_raw_vdi (facts 4.1, 4.2, ocaml/xapi/import_raw_vdi.ml, export_raw_vdi.ml)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from ..engine.failure import Failure, internal_error
+from ..storage import vhd
+from . import disk_streams, disk_tar
+from .disk_streams import Ended, Progress, io_error
+from .http import Listener
+from .pages import Refused, page
+from .transfer import Request, authorised, late_page, redirect, spelled, under_task
+from .wire import Streamed
+
+CONTENT_TYPES = {"raw": "application/octet-stream", "vhd": "application/vhd", "tar": "application/x-tar", "qcow2": "application/x-qemu-disk"}
+# Formats that only some API levels know.
+SINCE = {"qcow2": ("26",)}
+# Formats that hold only what is there.
+SENDERS = {"vhd": disk_streams.send_vhd, "qcow2": disk_streams.send_qcow2}
+# Seconds between two looks at whether a client that says nothing more is still there.
+LOOK_AGAIN = 0.2
+
+
+class Answered(Failure):
+    """A failure that the client hears of by a bare status line."""
+
+    def __init__(self, status: int, reason: str, sentence: str) -> None:
+        super().__init__("INTERNAL_ERROR", sentence)
+        self.status, self.reason = status, reason
+
+
+def _format(request: Request) -> str:
+    text = request.parameter("format") or "raw"
+    name = text.lower()
+    if name not in CONTENT_TYPES or request.engine.schema.level not in SINCE.get(name, (request.engine.schema.level,)):
+        raise Answered(404, "Not Found", f"Unknown format {text}")
+    return name
+
+
+def _other_host(request: Request, sr: str) -> str | None:
+    """The host to send the client to, when this one does not see the SR."""
+    seers: list[str] = request.engine.behaviours["SR"].hosts_that_see(sr)
+    if request.listener.host in seers:
+        return None
+    if not seers:
+        raise Failure("NO_HOSTS_AVAILABLE")
+    return seers[0]
+
+
+# In
+
+
+async def import_raw_vdi(listener: Listener, http: web.Request) -> web.StreamResponse:
+    async with authorised(listener, http, "put_import_raw_vdi") as request:
+        vdi = request.object("VDI", "vdi")
+        sr = request.object("SR", "sr_id", "sr_uuid") if vdi is None else request.engine.db.get("VDI", vdi, "SR")
+        try:
+            if sr is None:
+                raise Failure("VDI_MISSING")
+            elsewhere = _other_host(request, sr)
+        except Failure as failure:
+            request.fail_given_task(failure)
+            return request.answer(400, "Bad Request")
+        if elsewhere is not None:
+            return redirect(request, elsewhere)
+        return await _answered(request, "Importing raw VDI", vdi, sr)
+
+
+async def _answered(request: Request, label: str, vdi: str | None, sr: str) -> web.StreamResponse:
+    try:
+        async with under_task(request, label):
+            return await _import(request, vdi, sr)
+    except Answered as refusal:
+        return request.answer(refusal.status, refusal.reason)
+    except Failure as failure:
+        raise Refused(page(500, spelled(failure))) from failure
+
+
+async def _import(request: Request, vdi: str | None, sr: str) -> web.StreamResponse:
+    http, form = request.http, _format(request)
+    chunked = request.parameter("chunked") is not None
+    if chunked and form != "raw":
+        raise Answered(404, "Not Found", "Cannot handle chunked VHD")
+    if "transfer-encoding" in http.headers:
+        raise Answered(404, "Not Found", f"Cannot handle encoding: {http.headers['transfer-encoding']}")
+    target = vdi or await _new_disk(request, sr, form)
+    response = request.stream({"task-id": request.task, "content-type": "application/octet-stream"})
+    await response.prepare(http)
+    try:
+        await _receive(request, target, form, chunked=chunked)
+        request.succeed(target)
+    except Failure as failure:
+        request.fail(failure)
+        await response.write(late_page(spelled(failure)))
+    await response.write_eof()
+    if http.transport is not None and not http.content.is_eof():
+        # What was not read is dropped; who still sends it finds the connection reset.
+        http.transport.close()
+    return response
+
+
+async def _new_disk(request: Request, sr: str, form: str) -> str:
+    if form in SENDERS:
+        raise Answered(400, "Bad Request", f"Importing a {form.upper()} directly into an SR not yet supported")
+    length = request.http.content_length
+    if length is None or form != "raw":
+        raise Answered(400, "Bad Request", "Not enough info supplied to import")
+    values = {"name_label": "Imported VDI", "name_description": "", "SR": sr, "virtual_size": length, "type": "user"}
+    empty = {"sharable": False, "read_only": False, "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": []}
+    return str(await request.engine.behaviours["VDI"].create({**values, **empty}))
+
+
+async def _receive(request: Request, vdi: str, form: str, *, chunked: bool) -> None:
+    """Take the body onto the disk, which dom0 holds meanwhile."""
+    http, body = request.http, request.body()
+    disks = request.engine.behaviours["VDI"]
+    async with disks.in_dom0(vdi, "RW", request.listener.host) as volume:
+        progress = _progress(request, vdi)
+        length = http.content_length
+        try:
+            if chunked:
+                await disk_streams.receive_chunked(body, volume, progress)
+            elif form == "vhd":
+                await disk_streams.receive_vhd(body, volume, length or 0, progress)
+            elif form == "qcow2":
+                await disk_streams.receive_qcow2(body, volume, progress)
+            elif form == "tar":
+                await disk_tar.receive_tar(body, volume, progress)
+            else:
+                await disk_streams.receive_raw(body, volume, volume.size if length is None else length, progress)
+        except Ended:
+            # xapi waits for more as long as the client holds the connection, whatever length it gave.
+            await _gone(http)
+            raise internal_error("End_of_file") if form == "tar" else io_error() from None
+
+
+async def _gone(http: web.Request) -> None:
+    while http.transport is not None and not http.transport.is_closing():
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+def _progress(request: Request, vdi: str) -> Progress:
+    """Report per cent to the task, and notice an SR that is full."""
+    engine = request.engine
+    repository = engine.behaviours["SR"].repository(engine.db.get("VDI", vdi, "SR"))
+    last = 0
+
+    def report(fraction: float) -> None:
+        nonlocal last
+        if repository.used > repository.size > 0:
+            raise io_error()
+        percent = int(fraction * 100)
+        if percent > last:
+            last = percent
+            engine.tasks.progress(percent / 100)
+
+    return report
+
+
+# Out
+
+
+async def export_raw_vdi(listener: Listener, http: web.Request) -> web.StreamResponse:
+    async with authorised(listener, http, "get_export_raw_vdi") as request:
+        vdi = request.object("VDI", "vdi")
+        if vdi is None:
+            raise Refused(page(500, 'Failure("Missing vdi query parameter")'))
+        try:
+            elsewhere = _other_host(request, request.engine.db.get("VDI", vdi, "SR"))
+            if elsewhere is not None:
+                return redirect(request, elsewhere)
+            async with under_task(request, "Exporting raw VDI"):
+                return await _export(request, vdi)
+        except Answered as refusal:
+            return request.answer(refusal.status, refusal.reason)
+        except Failure as failure:
+            raise Refused(page(500, spelled(failure))) from failure
+
+
+async def _export(request: Request, vdi: str) -> web.StreamResponse:
+    form, row = _format(request), request.engine.db.row("VDI", vdi)
+    named = {"content-disposition": f'attachment; filename="{row["uuid"]}.{form}"'}
+    response = request.stream({"task-id": request.task, "content-type": CONTENT_TYPES[form], **named})
+    await response.prepare(request.http)
+    try:
+        if form == "vhd" and row["virtual_size"] > vhd.LARGEST:
+            raise Failure("VDI_TOO_LARGE", vdi, str(vhd.LARGEST))
+        await _send(request, response, vdi, form)
+    except Failure as failure:
+        request.fail(failure)
+        await response.write(late_page(spelled(failure)))
+    await response.write_eof()
+    return response
+
+
+async def _send(request: Request, response: Streamed, vdi: str, form: str) -> None:
+    disks, host = request.engine.behaviours["VDI"], request.listener.host
+    async with disks.in_dom0(vdi, "RO", host) as volume:
+        base = request.object("VDI", "base") if form in SENDERS else None
+        if form == "tar":
+            await disk_tar.send_tar(response, volume, request.engine.clock.time())
+        elif form == "raw":
+            await disk_streams.send_raw(response, request.http, volume)
+        elif base is None:
+            await SENDERS[form](response, volume, None)
+        else:
+            async with disks.in_dom0(base, "RO", host) as other:
+                await SENDERS[form](response, volume, other)

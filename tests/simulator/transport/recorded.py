@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Transfers in the log of calls, under the name `PUT /import_raw_vdi`, and the fault rules for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..engine.context import Context
+from ..engine.failure import Failure
+from ..engine.faults import Disconnect
+from .pages import Refused, page
+
+if TYPE_CHECKING:
+    from .transfer import Request
+
+
+def spelled(failure: Failure) -> str:
+    """A failure as a page prints it."""
+    return f"{failure.code}: [ {'; '.join(failure.params)} ]"
+
+
+@contextmanager
+def recorded(request: Request, name: str) -> Iterator[None]:
+    """Keep what was asked, how many bytes went, and how it ended."""
+    engine, http = request.engine, request.http
+    query = {key: value for key, value in http.query.items() if key != "session_id"}
+    entry = engine.log.open(name, [request.session, query], request.listener.host, engine.clock.time(), "http")
+    entry.session, entry.writes = request.session, http.method == "PUT"
+    try:
+        yield
+    except Refused as refused:
+        entry.error = [f"HTTP {refused.page.status}"]
+        raise
+    except Disconnect:
+        entry.error = ["DISCONNECTED"]
+        raise
+    finally:
+        entry.result = request.flow.done
+        if request.failure is not None:
+            entry.error = request.failure.description
+        if request.flow.was_cut:
+            entry.error = ["DISCONNECTED"]
+        engine.log.close(entry, engine.clock.time())
+
+
+async def strike(request: Request, name: str) -> None:
+    """The fault rules that strike before anything is done."""
+    engine = request.engine
+    try:
+        await engine.faults.before(name, Context(name, request.session, request.listener.host), engine.clock)
+    except Failure as failure:
+        request.fail_given_task(failure)
+        raise Refused(page(500, spelled(failure))) from failure

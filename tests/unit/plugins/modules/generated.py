@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of generated disks share: bytes over a real socket, and what programs nobody here wrote say of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator import Simulator
+from simulator.transport.memory import MemorySession
+
+from .machines import MIB as MIB
+from .machines import the
+
+PATHS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+CONTENT = "xen_ansible:content"
+START = 2048 * 512
+
+
+def streaming(**params: Any) -> Callable[[MemorySession], dict[str, Any]]:
+    """Parameters of a scenario's step whose disk contents go over plain HTTP on the loopback interface."""
+
+    def reach(session: MemorySession) -> dict[str, Any]:
+        return {"hostname": address(session.client.simulator), **params}
+
+    return reach
+
+
+def address(simulator: Simulator) -> str:
+    """Where a simulator listens; it starts to when it is asked first."""
+    url: str = getattr(simulator, "_address_of_tests", None) or simulator.serve(tls=False, http=True).http_url
+    simulator._address_of_tests = url  # type: ignore[attr-defined]
+    return url
+
+
+def tool(name: str, package: str) -> str:
+    path = shutil.which(name, path=PATHS)
+    if path is None:
+        pytest.skip(f"{name} is not installed (Debian package {package})")
+    return path
+
+
+def run_tool(*command: str | Path) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def disk_file(simulator: Simulator, vdi_ref: str, path: Path) -> Path:
+    """A disk as a sparse file, as the storage has it."""
+
+    async def read() -> None:
+        disks: Any = simulator.engine.behaviours["VDI"]
+        volume = disks.volume(vdi_ref)
+        with path.open("wb") as file:
+            file.truncate(volume.size)
+            for offset, length, layer in volume.runs(0, volume.size):
+                for start in range(offset, offset + length if layer else offset, 4 * MIB):
+                    os.pwrite(file.fileno(), layer.read(start, min(4 * MIB, offset + length - start)), start)
+
+    simulator.run(read())
+    return path
+
+
+def partition_file(disk: Path, size: int | None = None) -> Path:
+    """The first partition of a disk as a sparse file of its own."""
+    path = disk.with_suffix(".part")
+    with disk.open("rb") as source, path.open("wb") as target:
+        end = size or disk.stat().st_size
+        target.truncate(end - START)
+        position = START
+        while True:
+            try:
+                position = os.lseek(source.fileno(), position, os.SEEK_DATA)
+            except OSError:
+                return path
+            hole = min(os.lseek(source.fileno(), position, os.SEEK_HOLE), end)
+            while position < hole:
+                position += os.pwrite(target.fileno(), os.pread(source.fileno(), min(4 * MIB, hole - position), position), position - START)
+
+
+def blkid(path: Path, *options: str) -> dict[str, str]:
+    lines = run_tool(tool("blkid", "util-linux"), "-p", "-o", "export", *options, path).splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def at_device(simulator: Simulator, vm: str, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The one attachment at a device, and its disk with its reference."""
+    ref = the(simulator, "VM", vm)["ref"]
+    (vbd,) = [record for record in simulator.records("VBD").values() if record["VM"] == ref and record["userdevice"] == str(number)]
+    return vbd, {**simulator.records("VDI").get(vbd["VDI"], {}), "ref": vbd["VDI"]}

@@ -1,0 +1,224 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from simulator import Rule, Simulator
+from simulator.transport.memory import MemorySession
+
+from ..conftest import Run
+from ..scenario import Do, Scenario
+from .generated import address, streaming
+from .images import content_of
+from .machines import MACHINES, MIB, attach, named, new_disk, started, the
+
+SIZE = 16 * MIB
+KEYS = {"nova_disk_type": "ephemeral", "nova_instance_uuid": "3f0e5a9c-7f1e-4f0c-9d35-a6b1f4a1f7e2", "xen_ansible:content": "ephemeral sha256:0"}
+BYTES = random.Random(1).randbytes(3 * MIB)
+LOCAL = {"dest_sr": "Local storage"}
+
+
+def write(simulator: Simulator, vdi: str, offset: int, data: bytes) -> None:
+    """As a guest would."""
+
+    async def put() -> None:
+        simulator.engine.behaviours["VDI"].volume(vdi).write(offset, data)
+
+    simulator.run(put())
+
+
+def data_disk(session: MemorySession) -> str:
+    simulator = session.client.simulator
+    ref = new_disk(session, the(simulator, "SR", "NFS storage")["ref"], "data", SIZE, other_config=KEYS, tags=["kept"])
+    write(simulator, ref, MIB // 2, BYTES)
+    attach(session, the(simulator, "VM", "web1")["ref"], ref, "4")
+    return ref
+
+
+SCENARIO = Scenario(
+    Do(streaming(name="data", sr="NFS storage", **LOCAL), told=("transfer",)),
+    Do(streaming(vm="web1", userdevice="4", dest_sr="Thick storage", dest_name="moving", phase="base"), told=("transfer",)),
+    Do(streaming(vm="web1", userdevice="4", dest_sr="Thick storage", dest_name="moving", phase="delta"), told=("transfer",)),
+    world=MACHINES,
+    prepare=data_disk,
+)
+pytestmark = pytest.mark.world(MACHINES)
+
+
+@pytest.fixture
+def transfer(run_module: Run, simulator: Simulator) -> Run:
+    return lambda **params: run_module("xen_disk_transfer", **{"hostname": address(simulator), "vm": "web1", "userdevice": "4", **params})
+
+
+@pytest.fixture
+def source(simulator: Simulator) -> str:
+    return data_disk(simulator.session())
+
+
+def ref_of(simulator: Simulator, outcome: Any) -> str:
+    (ref,) = [ref for ref, record in simulator.records("VDI").items() if record["uuid"] == outcome["vdi"]["uuid"]]
+    return ref
+
+
+def test_copy_is_the_same_to_the_byte(transfer: Run, simulator: Simulator, source: str) -> None:
+    outcome = transfer(**LOCAL)
+    assert not outcome.failed, outcome.result
+    copy = ref_of(simulator, outcome)
+    assert content_of(simulator, copy) == content_of(simulator, source)
+    record = simulator.records("VDI")[copy]
+    assert record["SR"] == the(simulator, "SR", "Local storage")["ref"]
+    assert (record["name_label"], record["tags"], record["virtual_size"]) == ("data", ["kept"], SIZE)
+    assert KEYS.items() <= record["other_config"].items()
+    # What is zero is not sent; BYTES lie within 4096-byte pages.
+    assert outcome["transfer"]["bytes_sent"] == len(BYTES)
+    assert outcome["transfer"]["bytes_total"] == SIZE
+
+
+def test_copy_is_marked_as_unfinished_until_it_is_complete(transfer: Run, source: str) -> None:
+    outcome = transfer(**LOCAL)
+    create = next(call for call in outcome.calls if call.method == "Async.VDI.create")
+    assert create.params[0]["other_config"]["xen_ansible:content"].startswith("unfinished")
+    assert outcome.writes == ["Async.VDI.create", "PUT /import_raw_vdi", "VDI.set_other_config"]
+    assert outcome["vdi"]["content"] == KEYS["xen_ansible:content"]
+
+
+def test_base_while_the_vm_runs_and_delta_when_it_is_halted(transfer: Run, simulator: Simulator, source: str) -> None:
+    session = simulator.session()
+    started(session, "web1")
+    assert "use phase base while the VM runs" in transfer(**LOCAL).msg
+    base = transfer(**LOCAL, phase="base")
+    assert not base.failed, base.result
+    copy = ref_of(simulator, base)
+    before = content_of(simulator, source)
+    assert content_of(simulator, copy) == before
+    assert base["vdi"]["content"] is None  # not complete
+    assert not transfer(**LOCAL, phase="base").changed
+
+    # The guest goes on: new data, data in place of old, and zeros in place of data.
+    write(simulator, source, 9 * MIB, b"new" * 1000)
+    write(simulator, source, MIB, b"other" * 100)
+    write(simulator, source, 2 * MIB, bytes(64 * 1024))
+    assert "halt the VM first" in transfer(**LOCAL, phase="delta").msg
+    session.VM.hard_shutdown(the(simulator, "VM", "web1")["ref"])
+    delta = transfer(**LOCAL, phase="delta")
+    assert not delta.failed, delta.result
+    after = content_of(simulator, source)
+    assert after != before
+    assert ref_of(simulator, delta) == copy
+    assert content_of(simulator, copy) == after
+    assert delta["vdi"]["content"] == KEYS["xen_ansible:content"]
+    assert not [record for record in simulator.records("VDI").values() if record["is_a_snapshot"]]
+    again = transfer(**LOCAL, phase="delta")
+    assert not again.changed
+    assert again.writes == []
+
+
+@pytest.fixture
+def other_pool() -> Iterator[Simulator]:
+    with Simulator("one_host") as pool:
+        yield pool
+        assert pool.problems == []
+
+
+def pools(monkeypatch: pytest.MonkeyPatch, first: Simulator, second: Simulator) -> dict[str, Any]:
+    """Let sessions reach both pools; the options of the second one."""
+    from ansible_collections.xapi.xenserver.plugins.module_utils import xenapi_session
+
+    connect, place = xenapi_session.connect, address(second)
+
+    def choose(options: Any) -> Any:
+        if options.endpoint.url == place:
+            return type(connect_first)(second, "OpaqueRef:NULL")
+        return connect(options)
+
+    from ..conftest import MemoryTransport
+
+    connect_first = MemoryTransport(first, "OpaqueRef:NULL")
+    monkeypatch.setattr(xenapi_session, "connect", choose)
+    return {"hostname": place, "username": second.username, "password": second.password}
+
+
+@pytest.mark.parametrize("phases", [("full",), ("base", "delta")])
+def test_to_another_pool(
+    transfer: Run, simulator: Simulator, source: str, other_pool: Simulator, monkeypatch: pytest.MonkeyPatch, phases: tuple[str, ...]
+) -> None:
+    there = pools(monkeypatch, simulator, other_pool)
+    for phase in phases:
+        outcome = transfer(dest_pool=there, phase=phase)
+        assert not outcome.failed, outcome.result
+        write(simulator, source, 8 * MIB, phase.encode() * 512) if phase == "base" else None
+    copy = ref_of(other_pool, outcome)
+    assert content_of(other_pool, copy) == content_of(simulator, source)
+    assert other_pool.records("VDI")[copy]["other_config"].items() >= KEYS.items()
+    assert there["password"] not in str(outcome.result)
+    assert not transfer(dest_pool=there, phase=phases[-1]).changed
+    # No session stays open in either pool.
+    assert len(other_pool.records("session")) == 0 or all(record["is_local_superuser"] for record in other_pool.records("session").values())
+
+
+def test_complete_copy_outlives_its_source(run_module: Run, simulator: Simulator, source: str) -> None:
+    uuid = simulator.records("VDI")[source]["uuid"]
+    first = run_module("xen_disk_transfer", hostname=address(simulator), uuid=uuid, **LOCAL)
+    assert not first.failed, first.result
+    session = simulator.session()
+    session.VDI.destroy(source)
+    again = run_module("xen_disk_transfer", uuid=uuid, **LOCAL)
+    assert not again.changed
+    assert again["vdi"]["uuid"] == first["vdi"]["uuid"]
+
+
+@pytest.mark.parametrize("phase", ["full", "base"])
+def test_interrupted_transfer_is_made_anew(transfer: Run, simulator: Simulator, source: str, phase: str) -> None:
+    """Killed: nothing was taken back."""
+    last = "VDI.set_other_config" if phase == "full" else "VDI.get_uuid"
+    simulator.faults.add(Rule(last, error=("INTERNAL_ERROR", "no"), nth=1))
+    simulator.faults.add(Rule("VDI.destroy", error=("INTERNAL_ERROR", "no")))
+    assert transfer(**LOCAL, phase=phase).failed
+    simulator.faults.clear()
+    assert len(named(simulator, "VDI", "data")) == (2 if phase == "full" else 3)
+    outcome = transfer(**LOCAL, phase=phase)
+    assert not outcome.failed, outcome.result
+    assert len(named(simulator, "VDI", "data")) == (2 if phase == "full" else 3)
+    assert content_of(simulator, ref_of(simulator, outcome)) == content_of(simulator, source)
+
+
+def test_failure_leaves_nothing(transfer: Run, simulator: Simulator, source: str) -> None:
+    simulator.faults.add(Rule("VDI.set_other_config", error=("INTERNAL_ERROR", "no"), nth=1))
+    outcome = transfer(**LOCAL)
+    assert outcome.failed
+    assert [record["ref"] for record in named(simulator, "VDI", "data")] == [source]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        pytest.param({"dest_sr": "NFS storage"}, "disk 'data' lies on 'NFS storage' already", id="same place"),
+        pytest.param({"dest_sr": "none"}, "there is no storage repository 'none'", id="no sr"),
+        pytest.param({"dest_host": "xs9"}, "there is no host 'xs9'", id="no host"),
+        pytest.param({"dest_host": "xs1", "dest_sr": "none"}, "host 'xs1' has no storage repository 'none' attached", id="no sr of host"),
+        pytest.param({"dest_host": "xs1"}, "2 storage repositories are named 'of host xs1'", id="several of host"),
+        pytest.param({**LOCAL, "phase": "delta"}, "there is no base of disk 'data' on 'Local storage' to complete; run phase base first", id="no base"),
+        pytest.param({**LOCAL, "userdevice": "9"}, "there is no disk at device 9 of VM 'web1'", id="no disk"),
+        pytest.param({**LOCAL, "dest_pool": {"hostname": "http://127.0.0.1:9", "password": "x"}}, "127.0.0.1:9", id="no pool"),
+    ],
+)
+def test_refuses(transfer: Run, source: str, params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "dest_pool" in params:
+        from ansible_collections.xapi.xenserver.plugins.module_utils import _jsonrpc, xenapi_session
+
+        known = xenapi_session.connect
+
+        def real(options: Any) -> Any:
+            return _jsonrpc.JsonRpc(options, xenapi_session.Refusal) if options.endpoint.port == 9 else known(options)
+
+        monkeypatch.setattr(xenapi_session, "connect", real)
+    outcome = transfer(**params)
+    assert outcome.failed
+    assert message in outcome.msg
+    assert outcome.writes == []

@@ -1,0 +1,273 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any sequence of legal and illegal operations on VMs, drives, disks and snapshots leaves a pool that is right in itself.
+
+`make test` tries a few sequences; `make test PYTEST="tests/unit/simulator/test_properties.py --hypothesis-profile=deep"` many long ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from simulator import NULL, Failure
+
+from ._consistency import StandingSimulator, dangling, database, one_sided, replayed
+
+MIB = 1024 * 1024
+TEMPLATE = "Debian 12 (cloud image)"
+# How a message is called, after the object itself; ?host, ?sr, ?disk stand for objects. Operation of allowed_operations → call.
+VM_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
+    "start": (("VM.start", [False, False]), ("VM.start", [True, False])),
+    "start_on": (("VM.start_on", ["?host", False, False]),),
+    "pause": (("VM.pause", []),),
+    "unpause": (("VM.unpause", []),),
+    "suspend": (("VM.suspend", []),),
+    "resume": (("VM.resume", [False, False]), ("VM.resume", [True, False])),
+    "resume_on": (("VM.resume_on", ["?host", False, False]),),
+    "clean_shutdown": (("VM.clean_shutdown", []),),
+    "clean_reboot": (("VM.clean_reboot", []),),
+    "hard_shutdown": (("VM.hard_shutdown", []),),
+    "hard_reboot": (("VM.hard_reboot", []),),
+    "clone": (("VM.clone", ["cloned"]),),
+    "copy": (("VM.copy", ["copied", NULL]), ("VM.copy", ["copied", "?sr"])),
+    "snapshot": (("VM.snapshot", ["snapshot"]),),
+    "checkpoint": (("VM.checkpoint", ["checkpoint"]),),
+    "revert": (("VM.revert", []),),
+    "provision": (("VM.provision", []),),
+    "destroy": (("VM.destroy", []),),
+    "make_into_template": (("VM.set_is_a_template", [True]),),
+    "pool_migrate": (("VM.pool_migrate", ["?host", {}]),),
+}
+VBD_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
+    "plug": (("VBD.plug", []),),
+    "unplug": (("VBD.unplug", []),),
+    "unplug_force": (("VBD.unplug_force", []),),
+    "insert": (("VBD.insert", ["?disk"]),),
+    "eject": (("VBD.eject", []),),
+}
+VDI_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
+    "snapshot": (("VDI.snapshot", []),),
+    "clone": (("VDI.clone", []),),
+    "copy": (("VDI.copy", ["?sr"]),),
+    "resize": (("VDI.resize", [8 * MIB]), ("VDI.resize", [MIB])),
+    "destroy": (("VDI.destroy", []),),
+    "forget": (("VDI.forget", []),),
+}
+CALLS = {"VM": VM_CALLS, "VBD": VBD_CALLS, "VDI": VDI_CALLS}
+# Calls that no allowed_operations speaks of.
+OTHERS: tuple[tuple[str, list[Any]], ...] = (
+    ("VM.shutdown", []),
+    ("VM.power_state_reset", []),
+    ("VM.set_name_label", ["renamed"]),
+    ("VBD.destroy", []),
+    ("VBD.set_mode", ["RO"]),
+    ("VBD.set_mode", ["RW"]),
+    ("VBD.set_bootable", [True]),
+    ("VDI.set_name_label", ["renamed"]),
+    ("VDI.set_sharable", [True]),
+    ("VDI.set_sharable", [False]),
+    ("SR.scan", []),
+)
+WHOLE = st.integers(min_value=0, max_value=99)
+
+
+# Refusals of operations that allowed_operations lists: what it does not look at (facts 3.2 to 3.6). Operation → codes.
+STARTING = {"VDI_IN_USE", "VDI_READONLY", "DISK_VBD_MUST_BE_READWRITE_FOR_HVM"}
+BEYOND: dict[str, set[str]] = {
+    **dict.fromkeys(("VM.start", "VM.start_on", "VM.resume", "VM.resume_on"), STARTING),
+    # One that was made no template is one of xapi's all the same.
+    "VM.destroy": {"VM_CANNOT_DELETE_DEFAULT_TEMPLATE"},
+    # An ISO SR makes no disks; a disk in use by another VM is not copied.
+    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED"},
+    # Base copies belong to the SR alone.
+    "VDI.snapshot": {"VDI_NOT_MANAGED"},
+    "VDI.clone": {"VDI_NOT_MANAGED"},
+    "VDI.destroy": {"VDI_NOT_MANAGED"},
+    "VDI.copy": {"VDI_NOT_MANAGED", "SR_OPERATION_NOT_SUPPORTED"},
+    # 79: a VHD does not shrink.
+    "VDI.resize": {"VDI_NOT_MANAGED", "SR_BACKEND_FAILURE_79"},
+    # Who else uses the disk is not looked at for the list.
+    "VBD.plug": {"VDI_IN_USE", "VDI_READONLY", "DISK_VBD_MUST_BE_READWRITE_FOR_HVM"},
+    "VBD.insert": {"VDI_IN_USE", "VDI_READONLY"},
+}
+
+
+class Pool(RuleBasedStateMachine):
+    """Objects are picked by number among those of their class, those that are gone included."""
+
+    @initialize()
+    def start(self) -> None:
+        self.simulator = StandingSimulator("one_host")
+        self.session = self.simulator.session()
+        self.gone: dict[str, list[str]] = {"VM": [], "VBD": [], "VDI": []}
+        self.removed_lately = False
+        self.tokens: list[tuple[str, Any]] = []
+        (template,) = self.session.VM.get_by_name_label(TEMPLATE)
+        self.session.VM.provision(self.session.VM.clone(template, "first"))
+
+    def teardown(self) -> None:
+        if hasattr(self, "simulator"):
+            self.simulator.close()
+            assert self.simulator.problems == []
+
+    # Picking
+
+    def pick(self, cls: str, number: int) -> str:
+        """An object of the class: usually a live one."""
+        live = self.candidates(cls)
+        gone = [*self.gone.get(cls, [])[-3:], NULL]
+        if number % 13 == 7 or not live:
+            return gone[number % len(gone)]
+        return live[number % len(live)]
+
+    def candidates(self, cls: str) -> list[str]:
+        refs = self.simulator.engine.db.refs(cls)
+        if cls != "VM":
+            return refs
+        rows = self.simulator.engine.db.tables["VM"].rows
+        default = [ref for ref in refs if rows[ref]["is_default_template"]]
+        return [ref for ref in refs if ref not in default[1:]]
+
+    def filled(self, arguments: list[Any], number: int) -> list[Any]:
+        classes = {"?host": "host", "?sr": "SR", "?disk": "VDI"}
+        return [self.pick(classes[a], number) if isinstance(a, str) and a in classes else a for a in arguments]
+
+    # Calling
+
+    def call(self, message: str, *arguments: Any) -> tuple[bool, Any]:
+        """Whether it was done, and what it answered: a result, or the refusal."""
+        before = {cls: self.simulator.engine.db.refs(cls) for cls in self.gone}
+        done, answer = self._answer(message, arguments)
+        for cls, refs in before.items():
+            gone = set(refs) - set(self.simulator.engine.db.refs(cls))
+            self.gone[cls] += [ref for ref in refs if ref in gone]
+            self.removed_lately |= bool(gone)
+        assert done or answer[0] != "INTERNAL_ERROR", f"{message}{arguments}: {answer}"
+        return done, answer
+
+    def _answer(self, message: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+        try:
+            return True, self.session.call(message, *arguments)
+        except Failure as failure:
+            return False, failure.description
+
+    def operate(self, cls: str, ref: str, op: str, form: int) -> None:
+        """An operation is accepted when allowed_operations listed it, refused when not."""
+        forms = CALLS[cls][op]
+        message, arguments = forms[form % len(forms)]
+        there = self.simulator.engine.db.exists(cls, ref)
+        allowed = self.session.call(f"{cls}.get_allowed_operations", ref) if there else []
+        done, answer = self.call(message, ref, *self.filled(arguments, form))
+        told = f"{message} of {ref}, which allows {sorted(allowed)}, answered {answer}"
+        if not there:
+            assert not done, told
+            assert answer == ["HANDLE_INVALID", cls, ref], told
+        elif op in allowed:
+            another = not done and answer[0] == "HANDLE_INVALID" and answer[2] != ref
+            assert done or another or answer[0] in BEYOND.get(f"{cls}.{op}", ()), told
+        else:
+            assert not done, told
+
+    @rule(cls=st.sampled_from(sorted(CALLS)), number=WHOLE, op=WHOLE, form=WHOLE)
+    def any_operation(self, cls: str, number: int, op: int, form: int) -> None:
+        names = sorted(CALLS[cls])
+        self.operate(cls, self.pick(cls, number), names[op % len(names)], form)
+
+    @rule(cls=st.sampled_from(["VM", "VM", "VM", "VBD", "VDI"]), number=WHOLE, op=WHOLE, form=WHOLE)
+    def listed_operation(self, cls: str, number: int, op: int, form: int) -> None:
+        """One that the object allows, so that much happens."""
+        ref = self.pick(cls, number)
+        if self.simulator.engine.db.exists(cls, ref):
+            names = sorted(set(self.session.call(f"{cls}.get_allowed_operations", ref)) & set(CALLS[cls]))
+            if names:
+                self.operate(cls, ref, names[op % len(names)], form)
+
+    @rule(number=WHOLE, what=st.sampled_from(OTHERS))
+    def other(self, number: int, what: tuple[str, list[Any]]) -> None:
+        message, arguments = what
+        self.call(message, self.pick(message.partition(".")[0], number), *arguments)
+
+    @rule(
+        vm=WHOLE,
+        vdi=WHOLE,
+        device=st.sampled_from(["autodetect", "0", "1", "3", "xvdb", "xvdd", "nonsense"]),
+        kind=st.sampled_from(
+            [("Disk", "RW", False), ("Disk", "RO", False), ("CD", "RO", True), ("CD", "RO", False), ("CD", "RW", False), ("Disk", "RW", True)]
+        ),
+    )
+    def create_vbd(self, vm: int, vdi: int, device: str, kind: tuple[str, str, bool]) -> None:
+        type_, mode, empty = kind
+        record = {"VM": self.pick("VM", vm), "VDI": NULL if empty else self.pick("VDI", vdi), "userdevice": device, "bootable": False, "mode": mode}
+        done, answer = self.call(
+            "VBD.create", {**record, "type": type_, "empty": empty, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
+        )
+        assert not (done and device == "nonsense"), answer
+
+    @rule(sr=WHOLE, size=st.sampled_from([MIB, 4 * MIB]), sharable=st.booleans())
+    def create_vdi(self, sr: int, size: int, sharable: bool) -> None:
+        self.call(
+            "VDI.create",
+            {"SR": self.pick("SR", sr), "virtual_size": size, "type": "user", "sharable": sharable, "read_only": False, "other_config": {}},
+        )
+
+    @rule(seconds=st.sampled_from([1, 10, 90]))
+    def time_passes(self, seconds: int) -> None:
+        """Guests report, disks are coalesced, the collector runs."""
+        self.simulator.let_pass(float(seconds))
+        if seconds >= 60:
+            self.removed_lately = False
+
+    @rule(number=WHOLE)
+    def no_template(self, number: int) -> None:
+        """xapi leaves the operations of what it made no template as they were (message_forwarding.ml), so they are asked for here."""
+        vm = self.pick("VM", number)
+        if self.call("VM.set_is_a_template", vm, False)[0]:
+            self.session.VM.update_allowed_operations(vm)
+
+    # Events
+
+    @precondition(lambda self: len(getattr(self, "tokens", [])) < 4)
+    @rule()
+    def remember(self) -> None:
+        """A client that knows all there is now."""
+        batch = self.session.event.from_(["*"], "", 0.0)
+        known = replayed({}, batch["events"])
+        self.tokens.append((batch["token"], known))
+
+    @precondition(lambda self: bool(getattr(self, "tokens", [])))
+    @rule(number=WHOLE)
+    def follow(self, number: int) -> None:
+        """From whichever token, the events since then lead to the same database; so do those from the next token on."""
+        at = number % len(self.tokens)
+        token, known = self.tokens[at]
+        batch = self.session.event.from_(["*"], token, 0.0)
+        now = replayed(known, batch["events"])
+        actual = database(self.simulator)
+        assert now.keys() == actual.keys()
+        assert {key: (now[key], actual[key]) for key in actual if now[key] != actual[key]} == {}
+        counts: dict[str, int] = {}
+        for cls, _unused in actual:
+            counts[cls] = counts.get(cls, 0) + 1
+        assert {cls: batch["valid_ref_counts"][cls] for cls in counts if cls != "message"} == {c: n for c, n in counts.items() if c != "message"}
+        self.tokens[at] = batch["token"], now
+
+    # Invariants
+
+    @invariant()
+    def consistent(self) -> None:
+        if not hasattr(self, "simulator"):
+            return
+        records = database(self.simulator)
+        assert one_sided(self.simulator, records) == []
+        assert dangling(self.simulator, records, swept=not self.removed_lately) == []
+
+
+DEEP = settings.get_current_profile_name() == "deep"
+# The few are always the same, so that a change is judged by itself; the many are new ones every time.
+LENGTHS: dict[str, Any] = {} if DEEP else {"max_examples": 25, "stateful_step_count": 30, "derandomize": True, "database": None}
+Pool.TestCase.settings = settings(**LENGTHS, deadline=None, suppress_health_check=list(HealthCheck))
+TestPool = Pool.TestCase

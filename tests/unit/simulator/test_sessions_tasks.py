@@ -1,0 +1,244 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions and tasks: how long they live, how many there are, whose they are (facts 1.6, 1.8; recordings sessions, tasks)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from simulator import NULL, Failure, Simulator, VirtualClock
+
+
+def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
+    with pytest.raises(Failure) as caught:
+        action(*params)
+    return caught.value.description
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("not within ten seconds")
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def simulator(clock: VirtualClock) -> Iterator[Simulator]:
+    with Simulator("one_host", clock=clock) as simulator:
+        yield simulator
+        assert simulator.problems == []
+
+
+@pytest.fixture
+def session(simulator: Simulator) -> Any:
+    return simulator.session()
+
+
+@pytest.fixture
+def wait(simulator: Simulator, clock: VirtualClock) -> Callable[[float], None]:
+    def advance(seconds: float) -> None:
+        async def pass_time() -> None:
+            clock.advance(seconds)
+
+        simulator.run(pass_time())
+
+    return advance
+
+
+def login(simulator: Simulator, originator: str = "") -> str:
+    return str(simulator.connect().call("session.login_with_password", ["root", "simulated", "1.0", originator]))
+
+
+# Sessions
+
+
+def test_a_record_of_a_session(session: Any) -> None:
+    record = session.session.get_record(session.ref)
+    assert record["is_local_superuser"] is True
+    assert record["originator"] == "simulator-tests"
+    assert record["this_host"] == session.host.get_all()[0]
+    assert record["this_user"] == NULL
+    assert record["pool"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "text"),
+    [
+        ("root", "wrong", "Authentication failure"),
+        ("root", "", "Authentication failure"),
+        ("nobody", "simulated", "User not known to the underlying authentication module"),
+    ],
+)
+def test_who_does_not_come_in(simulator: Simulator, name: str, password: str, text: str) -> None:
+    assert refusal(simulator.connect().call, "session.login_with_password", [name, password]) == ["SESSION_AUTHENTICATION_FAILED", name, text]
+
+
+def test_after_logout_it_is_invalid(simulator: Simulator, session: Any) -> None:
+    session.session.logout()
+    assert refusal(session.VM.get_all) == ["SESSION_INVALID", session.ref]
+
+
+def test_unused_for_a_day(simulator: Simulator, session: Any, wait: Callable[[float], None]) -> None:
+    wait(86400 - 60)
+    login(simulator)
+    assert session.VM.get_all()  # used again: another day
+    wait(86400 + 60)
+    login(simulator)  # whoever comes next makes room
+    assert refusal(session.VM.get_all) == ["SESSION_INVALID", session.ref]
+
+
+def test_a_client_of_many_sessions_loses_its_oldest(simulator: Simulator, wait: Callable[[float], None]) -> None:
+    """500 of one originator; those of others do not count."""
+    other = login(simulator, "other")
+    first = login(simulator, "many")
+    wait(1)
+    for _unused in range(500):
+        login(simulator, "many")
+    client = simulator.connect()
+    assert refusal(client.call, "VM.get_all", [first]) == ["SESSION_INVALID", first]
+    assert client.call("VM.get_all", [other])
+
+
+def test_a_local_session_is_in_no_database(simulator: Simulator, session: Any) -> None:
+    client = simulator.connect()
+    local = client.call("session.slave_local_login_with_password", ["root", "simulated"])
+    assert client.call("pool.is_slave", [local, session.host.get_all()[0]]) is False
+    client.call("session.local_logout", [local])
+    assert refusal(client.call, "pool.is_slave", [local, session.host.get_all()[0]]) == ["SESSION_INVALID", local]
+
+
+def test_a_restart_ends_all_sessions(simulator: Simulator, session: Any) -> None:
+    task = session.task.create("mine", "")
+    simulator.restart_toolstack()
+    assert refusal(session.VM.get_all) == ["SESSION_INVALID", session.ref]
+    assert refusal(simulator.session().task.get_record, task)[0] == "HANDLE_INVALID"
+
+
+# Tasks
+
+
+def slow(session: Any) -> str:
+    """A task that takes a while: the simulator is told how long VM.clone takes."""
+    return str(session.call("Async.VM.clone", session.VM.get_by_name_label("Other install media")[0], "copy"))
+
+
+@pytest.fixture
+def working() -> Iterator[Any]:
+    with Simulator("one_host", latency={"VM.clone": 1.5}) as simulator:
+        yield simulator
+        assert simulator.problems == []
+
+
+def test_a_task_from_beginning_to_end(working: Simulator) -> None:
+    session = working.session()
+    task = slow(session)
+    record = session.task.get_record(task)
+    expected = {"name_label": "Async.VM.clone", "status": "pending", "progress": 0.0, "result": "", "error_info": [], "finished": "19700101T00:00:00Z"}
+    assert {name: record[name] for name in expected} == expected
+    until(lambda: session.task.get_status(task) != "pending")
+    record = session.task.get_record(task)
+    copy = session.VM.get_by_name_label("copy")[0]
+    assert (record["status"], record["progress"], record["result"]) == ("success", 1.0, f"<value>{copy}</value>")
+    assert record["finished"] >= record["created"] > "19700101T00:00:00Z"
+
+
+def test_a_plain_call_has_a_task_while_it_runs(working: Simulator) -> None:
+    session = working.session()
+    template = session.VM.get_by_name_label("Other install media")[0]
+    caller = threading.Thread(target=lambda: working.session().VM.clone(template, "copy"))
+    caller.start()
+    until(lambda: [row for row in session.task.get_all_records().values() if row["name_label"] == "VM.clone"])
+    caller.join(10)
+    assert [row for row in session.task.get_all_records().values() if row["name_label"] == "VM.clone"] == []
+
+
+def test_cancelled(working: Simulator) -> None:
+    session = working.session()
+    task = slow(session)
+    session.task.cancel(task)
+    assert list(session.task.get_current_operations(task).values()) == ["cancel"]
+    until(lambda: session.task.get_status(task) != "pending")
+    record = session.task.get_record(task)
+    assert (record["status"], record["error_info"]) == ("cancelled", ["TASK_CANCELLED", task])
+    assert session.VM.get_by_name_label("copy") == []
+
+
+def test_cancelling_what_is_done_does_nothing(session: Any) -> None:
+    task = session.call("Async.VM.clone", session.VM.get_by_name_label("Other install media")[0], "copy")
+    until(lambda: session.task.get_status(task) == "success")
+    session.task.cancel(task)
+    assert session.task.get_status(task) == "success"
+
+
+def test_refused_in_the_task_or_at_once(session: Any) -> None:
+    """What the call itself lacks is refused at once, what stands against the operation is in the task."""
+    assert refusal(session.call, "Async.VM.start", "OpaqueRef:none") == ["MESSAGE_PARAMETER_COUNT_MISMATCH", "VM.start", "3", "1"]
+    task = session.call("Async.VM.start", "OpaqueRef:none", False, False)
+    until(lambda: session.task.get_status(task) == "failure")
+    assert session.task.get_error_info(task) == ["HANDLE_INVALID", "VM", "OpaqueRef:none"]
+
+
+def test_destroyed_while_it_runs(working: Simulator) -> None:
+    """It is marked, and goes a while after its end; the work goes on."""
+    session = working.session()
+    task = slow(session)
+    session.task.destroy(task)
+    assert session.task.get_current_operations(task) == {"task": "destroy"}
+    until(lambda: session.VM.get_by_name_label("copy"))
+
+
+def test_finished_long_ago(session: Any, wait: Callable[[float], None]) -> None:
+    task = session.call("Async.VM.clone", session.VM.get_by_name_label("Other install media")[0], "copy")
+    until(lambda: session.task.get_status(task) == "success")
+    mine = session.task.create("mine", "")
+    wait(3800)
+    session.task.create("other", "")
+    assert session.task.get_status(task) == "success"
+    wait(200)
+    session.task.create("another", "")
+    assert refusal(session.task.get_status, task) == ["HANDLE_INVALID", "task", task]
+    assert session.task.get_status(mine) == "pending"  # not finished at all
+
+
+def test_too_many(session: Any, wait: Callable[[float], None]) -> None:
+    """The oldest that are done go first; 200 are kept."""
+    tasks = [session.call("Async.network.create", {"name_label": f"net {number}", "other_config": {}}) for number in range(230)]
+    until(lambda: all(session.task.get_status(task) == "success" for task in tasks))
+    wait(60)
+    session.task.create("one more", "")
+    left = session.task.get_all()
+    assert len(left) == 201
+    assert tasks[-1] in left
+
+
+def test_a_client_that_only_says_that_its_task_is_done(session: Any, wait: Callable[[float], None]) -> None:
+    """It never finished, as far as xapi knows: it is as old as can be."""
+    task = session.task.create("mine", "")
+    session.task.set_status(task, "success")
+    wait(60)
+    session.task.create("one more", "")
+    assert refusal(session.task.get_record, task) == ["HANDLE_INVALID", "task", task]
+
+
+def test_a_clients_own_task(session: Any) -> None:
+    task = session.task.create("mine", "for something")
+    record = session.task.get_record(task)
+    assert (record["name_label"], record["name_description"], record["status"], record["subtask_of"]) == ("mine", "for something", "pending", NULL)
+    session.task.set_progress(task, 0.5)
+    session.task.set_result(task, "half")
+    assert (session.task.get_progress(task), session.task.get_result(task)) == (0.5, "half")
+    session.task.set_status(task, "success")
+    session.task.destroy(task)
+    assert refusal(session.task.get_record, task) == ["HANDLE_INVALID", "task", task]
