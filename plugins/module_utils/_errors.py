@@ -64,8 +64,8 @@ class ApiError(XenError):
         self.details = [str(detail) for detail in details] or ["INTERNAL_ERROR"]
         self.code = self.details[0]
         self.arguments = self.details[1:]
-        # Not super(): in a session's refusal XenAPI.Failure comes next and would take the text for its details.
-        Exception.__init__(self, sentence(self.code, self.arguments))
+        # Not super().__init__(): in a session's refusal XenAPI.Failure comes next and would take the text for its details.
+        self.args = (sentence(self.code, self.arguments),)
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -50,14 +50,14 @@ class HighAvailability(WholePool):
         unplugged = [pif for pif, row in self.db.items("PIF") if row["disallow_unplug"] and not row["currently_attached"]]
         if unplugged:
             raise Failure("REQUIRED_PIF_IS_UNPLUGGED", *unplugged)
-        loose = [row for _, row in self.db.items("PIF") if row["ip_configuration_mode"] != "None" and not (row["disallow_unplug"] or row["management"])]
+        loose = [row for _ref, row in self.db.items("PIF") if row["ip_configuration_mode"] != "None" and not (row["disallow_unplug"] or row["management"])]
         lines = [f"{self.db.get('host', row['host'], 'name_label')}: {row['device']} (uuid: {row['uuid']})" for row in loose if row["bond_slave_of"] == NULL]
         if lines:
             body = "\n".join([ANOMALY, *lines])
             self.other("message").post("IP_CONFIGURED_PIF_CAN_UNPLUG", 3, "Pool", self.db.get("pool", self.engine.pool, "uuid"), body)
 
     def _join_liveset(self, statefiles: list[str]) -> None:
-        peers = [row["uuid"] for _, row in self.db.items("host")]
+        peers = [row["uuid"] for _ref, row in self.db.items("host")]
         for host in self.db.refs("host"):
             self.db.update("host", host, ha_statefiles=statefiles, ha_network_peers=peers)
 
@@ -67,7 +67,7 @@ class HighAvailability(WholePool):
         pbds = [self.db.row("PBD", pbd) for pbd in row["PBDs"]]
         if {pbd["host"] for pbd in pbds} < set(self.db.refs("host")) or not all(pbd["currently_attached"] for pbd in pbds):
             raise Failure("SR_HAS_NO_PBDS", sr)
-        drivers = [sm["features"] for _, sm in self.db.items("SM") if sm["type"] == row["type"]]
+        drivers = [sm["features"] for _ref, sm in self.db.items("SM") if sm["type"] == row["type"]]
         if not any(name in features for features in drivers[:1] for name in ("VDI_GENERATE_CONFIG", "VDI_ATTACH_OFFLINE")):
             raise Failure("SR_OPERATION_NOT_SUPPORTED", sr)
         return self._known_disk(sr, "ha_statefile", STATEFILE)

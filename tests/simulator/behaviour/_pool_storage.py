@@ -118,7 +118,7 @@ class WholePool(Behaviour):
         return self._secret
 
     def rotate_secret_now(self) -> None:
-        self._secret = "/".join(str(uuid.uuid4()) for _ in range(3))
+        self._secret = "/".join(str(uuid.uuid4()) for _part in range(3))
 
     def initial_auth(self) -> str:
         """For a host that joins."""

@@ -125,7 +125,7 @@ def test_as_json_the_values_are_text(get: Callable[..., tuple[int, bytes]]) -> N
 
 def test_one_vm_alone(get: Callable[..., tuple[int, bytes]], session: Any, vm: str) -> None:
     uuid = session.VM.get_uuid(vm)
-    _, body = get("/rrd_updates", start=int(time.time()) - 60, vm_uuid=uuid)
+    _headers, body = get("/rrd_updates", start=int(time.time()) - 60, vm_uuid=uuid)
     legend = [entry.text or "" for entry in ET.fromstring(body).findall("meta/legend/entry")]
     assert {entry.split(":")[2] for entry in legend} == {uuid}
 

@@ -74,7 +74,7 @@ def certificate(key: Any, *, begins: int = -1, ends: int = 30, digest: Any = Non
 
 def test_a_host_shows_what_the_database_says(simulator: Simulator, session: Any, host: str) -> None:
     server = simulator.serve()
-    address, _, port = server.urls["xs2"].removeprefix("https://").partition(":")
+    address, _colon, port = server.urls["xs2"].removeprefix("https://").partition(":")
     shown = ssl.get_server_certificate((address, int(port)))
     assert session.host.get_server_certificate(host).strip() == shown.strip()
     fingerprint = Identity(shown, "").fingerprint()
@@ -84,7 +84,7 @@ def test_a_host_shows_what_the_database_says(simulator: Simulator, session: Any,
 
 def test_another_certificate(simulator: Simulator, session: Any, host: str, key: rsa.RSAPrivateKey) -> None:
     server = simulator.serve()
-    address, _, port = server.urls["xs2"].removeprefix("https://").partition(":")
+    address, _colon, port = server.urls["xs2"].removeprefix("https://").partition(":")
     mine = certificate(key)
     session.host.install_server_certificate(host, mine, pem_of(key))
     assert session.host.get_server_certificate(host) == mine

@@ -13,8 +13,8 @@ from typing import Any
 from simulator import Simulator
 from simulator.transport.memory import MemorySession
 
-from .generated import MIB, disk_file, run_tool, tool
-from .machines import attach, new_disk, the
+from .generated import disk_file, run_tool, tool
+from .machines import MIB, attach, new_disk, the
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
 SECTOR = 512

@@ -16,8 +16,7 @@ import pytest
 from simulator import Simulator
 from simulator.transport.memory import MemorySession
 
-from .machines import MIB as MIB
-from .machines import the
+from .machines import MIB, the
 
 PATHS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 CONTENT = "xen_ansible:content"
