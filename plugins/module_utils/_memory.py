@@ -15,15 +15,16 @@ from ._lookup import Caller, Record, get_by_name_or_uuid, records_by_ref
 # In the order in which they must rise. memory_target follows dynamic_min by itself (facts §3.3).
 LIMITS = ("memory_static_min", "memory_dynamic_min", "memory_dynamic_max", "memory_static_max")
 DYNAMIC = ("memory_dynamic_min", "memory_dynamic_max")
+MIB = 2**20
 OPTIONS = {name: {"type": "str"} for name in ("memory", *LIMITS)}
 
 
 def wanted_limits(params: dict[str, Any], current: Record) -> dict[str, int]:
     """All four limits: those asked for, those that ``memory`` means, and the others as they are."""
     limits = {name: int(current[name]) for name in LIMITS}
-    asked = {name: parse_bytes(params[name], name) for name in LIMITS if params[name] is not None}
+    asked = {name: _asked(params, name) for name in LIMITS if params[name] is not None}
     if params["memory"] is not None:
-        memory = parse_bytes(params["memory"], "memory")
+        memory = _asked(params, "memory")
         fixed = dict.fromkeys(("memory_dynamic_min", "memory_dynamic_max", "memory_static_max"), memory)
         limits |= fixed | {"memory_static_min": min(limits["memory_static_min"], memory)}
     if not asked and params["memory"] is None:
@@ -35,6 +36,14 @@ def wanted_limits(params: dict[str, Any], current: Record) -> dict[str, int]:
                 f"{lower} ({format_bytes(limits[lower])}) is more than {higher} ({format_bytes(limits[higher])}); the limits must rise: {', '.join(LIMITS)}"
             )
     return limits
+
+
+def _asked(params: dict[str, Any], option: str) -> int:
+    """An option in bytes. A number without its unit is taken for the slip that it is: xapi would take 8 bytes."""
+    size = parse_bytes(params[option], option)
+    if 0 < size < MIB:
+        raise XenError(f"{option} {params[option]!r} is {size} bytes, with which no VM runs; write its unit, such as {params[option]}GiB")
+    return size
 
 
 def needs_halted(changes: dict[str, Any]) -> list[str]:

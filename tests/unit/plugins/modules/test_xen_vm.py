@@ -208,6 +208,7 @@ def test_vcpus_never_exceed_the_maximum_on_the_way(run_module: Run, simulator: S
     ("params", "message"),
     [
         ({"memory": "plenty"}, "memory 'plenty' is no size; write a number of bytes or something like 8GiB"),
+        ({"memory": "8"}, "memory '8' is 8 bytes, with which no VM runs; write its unit, such as 8GiB"),
         ({}, "VM 'web1' does not exist, and making one from nothing needs memory"),
         ({"memory": "1GiB", "memory_dynamic_min": "2GiB"}, "memory_dynamic_min (2GiB) is more than memory_dynamic_max (1GiB)"),
         ({"memory": "1GiB", "vcpus": 0}, "0 vcpus of at most"),
