@@ -42,7 +42,7 @@ def _asked(params: dict[str, Any], option: str) -> int:
     """An option in bytes. A number without its unit is taken for the slip that it is: xapi would take 8 bytes."""
     size = parse_bytes(params[option], option)
     if 0 < size < MIB:
-        raise XenError(f"{option} {params[option]!r} is {size} bytes, with which no VM runs; write its unit, such as {params[option]}GiB")
+        raise XenError(f"{option} {params[option]!r} is {size} bytes, with which no VM runs; write its unit, such as 8GiB")
     return size
 
 
