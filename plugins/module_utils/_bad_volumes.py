@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from ._errors import ApiError
 from ._lookup import Record, View, is_null, records_by_ref
+from ._render_devices import VOLUME
 from ._task import Session, run_task
-from ._vm_disks import VOLUME_MARK
 
 # What starting a VM with a dead volume fails with, and what scanning its repository does (driver-operations §4, §11.7).
 DEAD_VOLUME = "SR_BACKEND_FAILURE_46"
@@ -19,7 +19,7 @@ def detach_bad_volumes(session: Session, vm: str, timeout: float) -> list[str]:
     detached = []
     view = View(session)
     for ref, drive in records_by_ref(session, "VBD", {"VM": vm}).items():
-        if VOLUME_MARK in drive["other_config"] and not is_null(drive["VDI"]) and not _reachable(session, view, drive, timeout):
+        if VOLUME in drive["other_config"] and not is_null(drive["VDI"]) and not _reachable(session, view, drive, timeout):
             session.call("VBD.destroy", ref)
             detached.append(drive["userdevice"])
     return sorted(detached)

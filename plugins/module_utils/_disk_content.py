@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._disk_build import Extent
 from ._lookup import Record
 from ._render_devices import CONTENT, UNFINISHED
+
+if TYPE_CHECKING:
+    from ._disk_build import Extent
 
 
 class Content(NamedTuple):

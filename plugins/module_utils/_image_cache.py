@@ -3,14 +3,17 @@
 """Images kept on a storage repository, so that a disk for a VM is only a clone (driver-operations §8.1).
 
 A cached image is found by its name, and taken only when its fingerprint is that of the image: the fingerprint is
-written last, and tells another version of the image under the same id. Forks that need the same image wait for the first.
+written last, and tells another version of the image under the same id. Forks that need the same image wait for the
+first by a lock of their machine, other controllers by the claim that is its half-made image (``_image_claim``).
 """
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from ._errors import ApiError
+from ._image_claim import GiveWay, claim_of, give_way, is_abandoned, wait_for_others
 from ._image_clone import is_original, is_spare, mark_original
 from ._image_upload import LABEL, ImageJob, cache_keys, upload
 from ._lock import locked
@@ -40,18 +43,51 @@ def lock_name(sr: Record, image_id: str) -> str:
 
 
 def ensure_cached(job: ImageJob) -> None:
-    """Upload the image unless another fork has done so meanwhile; remove what an interrupted upload left."""
+    """Upload the image unless another fork or controller has done so meanwhile; remove what an interrupted upload left."""
     what = f"another task to upload image {job.origin.name}"
+    deadline = time.monotonic() + job.timeout
     with locked(lock_name(job.sr[1], job.image_id), timeout=job.timeout, what=what):
-        job.view, job.named = View(job.session), None
-        job.cached = find_cached(job)
-        if job.cached is None:
-            for ref, _record in _named(job, f"{UNFINISHED} {job.fingerprint}"):
+        while not _cached_now(job):
+            others = _unfinished(job)
+            if not others:
+                with suppress(GiveWay):
+                    _upload(job)
+                    return
+                continue
+            for ref in wait_for_others(job, others, deadline):
                 remove_leftover(job, ref)
-            job.look()
-            ref = upload(job, LABEL.format(job.image_id), "root", cache_keys(job))
-            job.cached = (ref, job.session.call("VDI.get_record", ref))
-            mark_original(job, job.cached)
+
+
+def _cached_now(job: ImageJob) -> bool:
+    """Look again, as it is a while since the task began."""
+    job.view, job.named = View(job.session), None
+    job.cached = find_cached(job)
+    return job.cached is not None
+
+
+def _unfinished(job: ImageJob) -> dict[str, Record]:
+    """The claims of others on the image; what dead ones left is removed."""
+    claims = dict(_named(job, f"{UNFINISHED} {job.fingerprint}"))
+    abandoned = {ref for ref, record in claims.items() if is_abandoned(record)}
+    for ref in abandoned:
+        remove_leftover(job, ref)
+    return {ref: record for ref, record in claims.items() if ref not in abandoned}
+
+
+def _upload(job: ImageJob) -> None:
+    def admit(ref: str) -> None:
+        # Made in the meantime, or being made: our disk is the claim that others see, theirs may have been earlier.
+        done = _cached_now(job)
+        claims = dict(_named(job, f"{UNFINISHED} {job.fingerprint}"))
+        own = claims.pop(ref, None)
+        if done or own is None:
+            raise GiveWay(f"image {job.origin.name} is in the hands of another controller; run the task again")
+        give_way(job, own, {ref: record for ref, record in claims.items() if not is_abandoned(record)})
+
+    job.look()
+    ref = upload(job, LABEL.format(job.image_id), "root", cache_keys(job), claim=claim_of(job), admit=admit)
+    job.cached = (ref, job.session.call("VDI.get_record", ref))
+    mark_original(job, job.cached)
 
 
 def _named(job: ImageJob, mark: str) -> list[Found]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,16 +92,29 @@ def refuse_smaller(job: ImageJob, size: int | None, wanted: int | None) -> None:
         )
 
 
-def upload(job: ImageJob, name: str, description: str, keys: Mapping[str, str], least: int | None = None) -> str:
-    """Make a disk with the content of the image; its fingerprint is written last. Returns the reference."""
+def upload(
+    job: ImageJob,
+    name: str,
+    description: str,
+    keys: Mapping[str, str],
+    least: int | None = None,
+    claim: Mapping[str, str] | None = None,
+    admit: Callable[[str], None] | None = None,
+) -> str:
+    """Make a disk with the content of the image; its fingerprint is written last. Returns the reference.
+
+    Until then it has the keys of ``claim`` as well. ``admit`` is given the empty disk and may raise, so that it goes again.
+    """
     with opened(job.origin, job.params["format"]) as image:
         job.image = image
         if image.size is None:
             raise XenError("the image does not say how large it is; unpack it first")
         refuse_smaller(job, image.size, least)
         size = max(image.size + -image.size % 512, least or 0)
-        ref = create(job, name, description, size, keys)
+        ref = create(job, name, description, size, {**keys, **(claim or {})})
         try:
+            if admit:
+                admit(ref)
             disk_size = job.session.call("VDI.get_virtual_size", ref)
             done = import_extents(job.session, ref, image.extents(), disk_size, label=f"image {job.origin.name}", timeout=job.timeout)
             finish(job, ref, {**keys, DISK_TYPE: job.disk_type})

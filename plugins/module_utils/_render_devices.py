@@ -15,7 +15,7 @@ UNFINISHED = "unfinished"
 # The old driver's marks, kept so that both find each other's disks (driver-operations §2).
 DISK_TYPE = "nova_disk_type"
 OWNER = "nova_instance_uuid"
-# On a VBD: this is a network volume, which does not belong to the VM.
+# On a VBD: this is a network volume, which does not belong to the VM and outlives it (driver-operations §2).
 VOLUME = "osvol"
 
 

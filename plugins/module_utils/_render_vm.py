@@ -11,8 +11,8 @@ from ._boot import boot_mode, secure_boot
 from ._guest import addresses, guest
 from ._lookup import Record, View, is_null
 from ._memory import usage_mib
+from ._render_devices import VOLUME
 from ._vm import word
-from ._vm_disks import VOLUME_MARK
 
 
 def vm(record: Record, view: View) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _disk(record: Record, view: View) -> dict[str, Any]:
         "mode": record["mode"],
         "bootable": record["bootable"],
         "attached": record["currently_attached"],
-        "volume": VOLUME_MARK in record["other_config"],
+        "volume": VOLUME in record["other_config"],
         "vdi": medium["uuid"] if medium else None,
         "name": medium["name_label"] if medium else None,
         "size": medium["virtual_size"] if medium else None,

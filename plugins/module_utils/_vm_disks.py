@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from ._disk_content import kind_of
 from ._lookup import Record, View, is_null
 from ._neighbours import load
-from ._render_devices import OWNER
+from ._render_devices import OWNER, VOLUME
 
-# The mark of an attached network volume, which outlives the VM (driver-operations §2).
-VOLUME_MARK = "osvol"
 # Media in drives are shared, except those that are made for one VM (xen_configdrive, xen_ipxe_iso).
 MADE_MEDIA = {"configdrive", "ipxe"}
 
@@ -21,7 +19,7 @@ def own_disks(view: View, vm: str) -> dict[str, Record]:
     """The disks that are this VM's alone: no volumes, no shared media in CD drives, nothing that another VM has attached too."""
     drives = view.load("VBD", {"VM": vm})
     mine = set(drives)
-    wanted = {drive["VDI"] for drive in drives.values() if drive["type"] == "Disk" and VOLUME_MARK not in drive["other_config"]}
+    wanted = {drive["VDI"] for drive in drives.values() if drive["type"] == "Disk" and VOLUME not in drive["other_config"]}
     media = {drive["VDI"] for drive in drives.values() if drive["type"] == "CD"} - wanted
     load(view, "VDI", wanted | media)
     disks = {ref: view.record("VDI", ref) for ref in sorted(wanted | media) if not is_null(ref)}
@@ -40,4 +38,4 @@ def kept_disks(view: View, vm: str, gone: set[str]) -> Iterator[tuple[Record, st
     for drive in view.load("VBD", {"VM": vm}).values():
         disk = view.record("VDI", drive["VDI"])
         if disk and drive["type"] == "Disk" and drive["VDI"] not in gone:
-            yield disk, "it is a network volume" if VOLUME_MARK in drive["other_config"] else "another VM has it too"
+            yield disk, "it is a network volume" if VOLUME in drive["other_config"] else "another VM has it too"

@@ -17,7 +17,6 @@ from ._neighbours import load_neighbours
 from ._plan import Plan, Step, Values
 from ._task import Session
 from ._vm import find_vm, missing_vm
-from ._vm_absent import plan_absent
 from ._vm_change import add_changes
 from ._vm_record import OPTIONS as RECORD_OPTIONS
 from ._vm_record import new_record, wanted_record
@@ -68,6 +67,9 @@ def plan_vm(session: Session, params: dict[str, Any]) -> Plan:
     """Compare what is wanted with what is."""
     found = _find(session, params)
     if params["state"] == "absent":
+        # Imported here, as everywhere else only when it is needed: Ansible packs sources, which are compiled in each task.
+        from ._vm_absent import plan_absent
+
         return plan_absent(session, params, found)
     if found is not None:
         return _plan_change(session, params, *found)

@@ -30,7 +30,6 @@ from ._http import HttpOptions
 from ._jsonrpc import Dropped, JsonRpc, NotXenApi
 from ._run import mark_call
 from ._wire_types import decode
-from ._xmlrpc import XmlRpc
 
 XENAPI_IMPORT_ERROR: str | None
 try:
@@ -72,6 +71,8 @@ class Terminated(BaseException):
 def connect(options: HttpOptions) -> Transport:
     """The one place that chooses a transport. Tests replace it to reach the simulator without a socket."""
     if options.protocol == "xmlrpc":
+        from ._xmlrpc import XmlRpc  # compiled in each task that imports it, and few need it
+
         return XmlRpc(options, Refusal, XenAPI.Session)
     return JsonRpc(options, Refusal)
 

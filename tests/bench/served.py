@@ -38,7 +38,14 @@ class Served:
         description: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
         self.url, self.http_url = description["url"], description["http_url"]
         self.username, self.password = description["username"], description["password"]
-        self.context = ssl.create_default_context(cafile=description["ca_path"])
+        self.ca_path = description["ca_path"]
+        self.context = ssl.create_default_context(cafile=self.ca_path)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads the modules there."""
+        login = {"XENSERVER_HOST": self.url, "XENSERVER_USER": self.username, "XENSERVER_PASSWORD": self.password}
+        return {**login, "XENSERVER_CA_PATH": self.ca_path}
 
     @property
     def memory(self) -> int:
