@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import random
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from ..engine.behaviour import operation
@@ -53,7 +54,7 @@ class Copies(Lifecycle):
         self.choose_any_host_seeing([self.db.get("VDI", vdi, "SR") for vdi in self._needed_disks(ref)])
 
     @operation("snapshot")
-    async def snapshot(self, ref: str, new_name: str, ignore_vdis: list[str]) -> str:
+    async def snapshot(self, ref: str, new_name: str, ignore_vdis: Collection[str] = ()) -> str:
         self._choose_host_for_disks(ref)
         new = await self.duplicate(ref, new_name, "snapshot", ignore=ignore_vdis)
         self.report("VM_SNAPSHOTTED", ref, f"snapshotted, snapshot name: {new_name}")
@@ -93,10 +94,10 @@ class Copies(Lifecycle):
 
     # The copy
 
-    async def duplicate(self, ref: str, new_name: str, how: str, *, sr: str = NULL, ignore: list[str] | None = None, info: dict[str, str] | None = None) -> str:
+    async def duplicate(self, ref: str, new_name: str, how: str, *, sr: str = NULL, ignore: Collection[str] = (), info: dict[str, str] | None = None) -> str:
         """A new VM like this one. What was made of it so far is removed when something fails."""
         row = self.row(ref)
-        drives = [vbd for vbd in row["VBDs"] if how not in SNAPSHOTS or self.db.get("VBD", vbd, "VDI") not in (ignore or ())]
+        drives = [vbd for vbd in row["VBDs"] if how not in SNAPSHOTS or self.db.get("VBD", vbd, "VDI") not in ignore]
         disks = await self.duplicate_disks(drives, how, sr)
         try:
             new = self._duplicate_record(ref, new_name, how, info)

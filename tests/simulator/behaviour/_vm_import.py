@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ..engine.failure import Failure
+from ..engine.types import decode
 from ._vm_import_objects import Import, ImportedObjects, Wanted
 
 ORDER = ("SR", "VDI", "VM_guest_metrics", "VM", "network", "VBD", "VIF", "VTPM")
@@ -34,7 +35,7 @@ class Imports(ImportedObjects):
                 for one in done.objects:
                     if one["class"] == cls:
                         await makers[cls](done, one["id"], one["snapshot"])
-        except Failure:
+        except Exception:
             await self.undo_import(done)
             raise
         self._relate_snapshots(done)
@@ -46,8 +47,12 @@ class Imports(ImportedObjects):
         result = {name: spec.default() for name, spec in fields.items() if not spec.internal}
         for name, value in record.items():
             if name in result:
-                kind = fields[name].type.kind
-                result[name] = int(value) if kind == "int" else float(value) if kind == "float" else value
+                try:
+                    result[name] = decode(fields[name].type, value, self.engine.schema.enums)
+                except Failure:
+                    # Words of another API level stand in fields that are made anew here.
+                    if fields[name].create:
+                        raise
         return result
 
     async def undo_import(self, done: Import) -> None:

@@ -46,6 +46,12 @@ class Import:
     def record(self, name: str) -> dict[str, Any]:
         return next((one["snapshot"] for one in self.objects if one["id"] == name), {})
 
+    def found(self, name: str) -> str:
+        """What an object that another one needs is here."""
+        if name not in self.table:
+            raise Failure("IMPORT_ERROR_FAILED_TO_FIND_OBJECT", name)
+        return self.table[name]
+
 
 class ImportedObjects(Settings):
     async def import_sr(self, done: Import, name: str, record: dict[str, Any]) -> None:
@@ -175,7 +181,7 @@ class ImportedObjects(Settings):
             if record["currently_attached"]:
                 raise Failure("IMPORT_ERROR_ATTACHED_DISKS_NOT_FOUND")
             return
-        values = {**record, "VM": done.table[record["VM"]], "VDI": vdi, "empty": vdi == NULL, "device": "", "currently_attached": False}
+        values = {**record, "VM": done.found(record["VM"]), "VDI": vdi, "empty": vdi == NULL, "device": "", "currently_attached": False}
         fields = self.engine.schema.classes["VBD"].fields
         ref = self.other("VBD").create({key: value for key, value in values.items() if fields[key].create or key == "device"})
         if done.wanted.restore:
@@ -186,9 +192,9 @@ class ImportedObjects(Settings):
     async def import_vif(self, done: Import, name: str, record: dict[str, Any]) -> None:
         if self._found(done, "VIF", name, record):
             return
-        network = done.wanted.networks.get(name) or done.table[record["network"]]
+        network = done.wanted.networks.get(name) or done.found(record["network"])
         mac = record["MAC"] if done.wanted.restore else ""
-        values = {**record, "VM": done.table[record["VM"]], "network": network, "MAC": mac, "currently_attached": False}
+        values = {**record, "VM": done.found(record["VM"]), "network": network, "MAC": mac, "currently_attached": False}
         fields = self.engine.schema.classes["VIF"].fields
         ref = self.other("VIF").create({key: value for key, value in values.items() if fields[key].create})
         if done.wanted.restore:
@@ -198,4 +204,4 @@ class ImportedObjects(Settings):
         done.table[name] = ref
 
     async def import_vtpm(self, done: Import, name: str, record: dict[str, Any]) -> None:
-        done.table[name] = self.other("VTPM").insert(done.table[record["VM"]], is_unique=record["is_unique"], contents="")
+        done.table[name] = self.other("VTPM").insert(done.found(record["VM"]), is_unique=record["is_unique"], contents="")

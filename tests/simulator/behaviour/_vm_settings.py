@@ -189,7 +189,8 @@ class Settings(Placement, Records):
     def remove_from_NVRAM(self, ref: str, key: str) -> None:
         self.db.drop("VM", ref, "NVRAM", key)
 
-    def set_NVRAM_EFI_variables(self, ref: str, value: str) -> None:
+    def set_NVRAM_EFI_variables(self, ref: str, value: str, update: str = "unspecified") -> None:
+        """From the guest's firmware; since 26 it also says whether there are newer certificates for it, which those here never have."""
         self.db.put("VM", ref, "NVRAM", "EFI-variables", value)
 
     def set_has_vendor_device(self, ref: str, value: bool) -> None:

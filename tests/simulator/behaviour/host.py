@@ -38,6 +38,7 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
     def loaded(self, extra: Mapping[str, Any]) -> None:
         super().loaded(extra)
         self._disabled_until_reboot = set()
+        self._stays_disabled = set()
         self.engine.forwarders.append(_forwarding.forward)
         self.engine.meter = Meter(self.engine, idle=extra.get("hypervisor") == "simulated")
 
@@ -67,7 +68,9 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
     # Enabled or not
 
     @at_host
-    def disable(self, host: str) -> None:
+    def disable(self, host: str, auto_enable: bool = True) -> None:
+        """Without `auto_enable`, which level 26 knows, only `enable` ends it: no reboot and no restart of the toolstack does."""
+        (self._stays_disabled.discard if auto_enable else self._stays_disabled.add)(host)
         self.db.set("host", host, "enabled", False)
 
     @operation("enable")
@@ -75,6 +78,7 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
         self.reach(host)
         if host in self._disabled_until_reboot:
             raise Failure("HOST_DISABLED_UNTIL_REBOOT", host)
+        self._stays_disabled.discard(host)
         self.db.set("host", host, "enabled", True)
 
     # Memory

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
+from typing import Any
 
 from ..engine.behaviour import Behaviour
 from ..engine.failure import Failure, internal_error
@@ -20,10 +21,15 @@ class Vtpm(Behaviour):
 
     def check(self, ref: str, op: str) -> None:
         vm = self.row(ref)["VM"]
+        if self.engine.schema.level == "8.2":
+            return
         if self.db.get("VM", vm, "power_state") != "Halted":
             raise Failure("VM_BAD_POWER_STATE", vm, "halted", self.db.get("VM", vm, "power_state").lower())
 
-    async def create(self, vm: str, is_unique: bool) -> str:
+    async def create(self, vm: Any, is_unique: bool = False) -> str:
+        if self.engine.schema.level == "8.2":
+            # Of that level's record nothing is looked at but that it can be stored.
+            return self.db.create("VTPM", vm)
         self.existing("VM", vm)
         async with self.engine.operations.hold("VM", vm, "create_vtpm"):
             if self.db.get("pool", self.engine.pool, "restrictions").get("restrict_vtpm") != "false":
@@ -37,6 +43,8 @@ class Vtpm(Behaviour):
     def copy(self, ref: str, vm: str) -> str:
         """The same module in another VM; a unique one starts empty there."""
         row = self.row(ref)
+        if self.engine.schema.level == "8.2":
+            return self.db.create("VTPM", {"VM": vm, "backend": row["backend"]})
         return self.insert(vm, is_unique=row["is_unique"], contents="" if row["is_unique"] else self.get_contents(ref))
 
     def destroy(self, ref: str) -> None:
@@ -44,8 +52,8 @@ class Vtpm(Behaviour):
         self.discard(ref)
 
     def discard(self, ref: str) -> None:
-        secret = self.row(ref)["contents"]
-        if self.is_set("secret", secret):
+        secret = self.row(ref).get("contents")
+        if secret is not None and self.is_set("secret", secret):
             self.db.delete("secret", secret)
         self.db.delete("VTPM", ref)
 

@@ -58,7 +58,8 @@ def check_text(value: Any) -> None:
         except UnicodeEncodeError:
             raise Failure("INVALID_VALUE", "Invalid UTF-8 string in parameter", value.encode(errors="replace").decode()) from None
     elif isinstance(value, Mapping):
-        for item in value.values():
+        for key, item in value.items():
+            check_text(key)
             check_text(item)
     elif isinstance(value, (list, tuple)):
         for item in value:

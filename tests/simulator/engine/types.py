@@ -19,6 +19,37 @@ from .failure import EPOCH, NULL, Failure, internal_error
 DATETIME = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)?$")
 
 
+# Int64.of_string: a sign, a base, underscores. Only decimal numbers must fit with their sign, the others are bits.
+INT64 = re.compile(r"([+-]?)(0[xX]|0[oO]|0[bB]|0[uU]|)([0-9a-fA-F][0-9a-fA-F_]*)", re.ASCII)
+BASES = {"0x": 16, "0o": 8, "0b": 2, "0u": 10, "": 10}
+INT64_DIGITS = 64
+FLOAT = re.compile(r"[+-]?(0x[0-9a-f._]+(p[+-]?[0-9_]+)?|[0-9._]+(e[+-]?[0-9_]+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+
+
+def int64(text: str) -> int:
+    """A whole number of 64 bits as OCaml reads it; ValueError for anything else."""
+    match = INT64.fullmatch(text)
+    if match is None:
+        raise ValueError("Int64.of_string")
+    sign, base = match[1], match[2].lower()
+    digits = match[3].replace("_", "").lstrip("0") or "0"
+    if len(digits) > INT64_DIGITS:
+        raise ValueError("Int64.of_string")
+    number = int(digits, BASES[base])
+    if number >= (1 << 64 if base else (1 << 63) + (sign == "-")):
+        raise ValueError("Int64.of_string")
+    number = -number if sign == "-" else number
+    return number if -(1 << 63) <= number < 1 << 63 else (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def double(text: str) -> float:
+    """A number as OCaml's float_of_string reads it; ValueError for anything else."""
+    if FLOAT.fullmatch(text) is None:
+        raise ValueError("float_of_string")
+    plain = text.replace("_", "")
+    return float.fromhex(plain) if "x" in plain.lower() else float(plain)
+
+
 class DateTime(str):
     """A datetime on its way out; XML-RPC gives it a tag of its own."""
 
@@ -128,7 +159,7 @@ def _int(_kind: Type, value: Any, _enums: Mapping[str, list[str]]) -> int:
         return value
     if isinstance(value, str):
         try:
-            return int(value)
+            return int64(value)
         except ValueError:
             raise internal_error('Failure("Int64.of_string")') from None
     raise _expected("int64", value)
@@ -139,8 +170,8 @@ def _float(_kind: Type, value: Any, _enums: Mapping[str, list[str]]) -> float:
         return float(value)
     if isinstance(value, str):
         try:
-            return float(value)
-        except ValueError:
+            return double(value)
+        except (ValueError, OverflowError):
             raise internal_error('Failure("float_of_string")') from None
     raise _expected("float", value)
 

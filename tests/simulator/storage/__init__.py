@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from .repository import Repository
 from .volume import Volume
 
 BLOBS = "blobs"
+PLAIN_NAME = re.compile("[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 __all__ = ["Ledger", "Repository", "Store", "Volume"]
 
 
@@ -48,6 +51,7 @@ class Store:
 
     def repository(self, name: str) -> Repository:
         """The storage of the SR with this uuid; empty when new."""
+        name = folder(name)
         if name not in self.repositories:
             kept = self._ledger is not None
             self.repositories[name] = Repository(self.directory / name, kept=kept, on_change=self._changed)
@@ -55,6 +59,7 @@ class Store:
 
     def take_over(self, name: str, other: Store) -> None:
         """The storage of an SR goes from another simulator to this one: the host that has it joined the other's pool."""
+        name = folder(name)
         repository = other.repositories.pop(name, None)
         if repository is not None:
             repository.move(self.directory / name)
@@ -65,10 +70,11 @@ class Store:
 
     def blob(self, name: str) -> Path:
         """Where the bytes of a blob are kept."""
-        return self.directory / BLOBS / name
+        return self.directory / BLOBS / folder(name)
 
     def drop(self, name: str) -> None:
         """The storage is wiped: SR.destroy."""
+        name = folder(name)
         repository = self.repositories.pop(name, None)
         if repository is not None:
             self._dropped.append((name, repository))
@@ -111,3 +117,10 @@ class Store:
         if self._temporary and self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
+
+
+def folder(name: str) -> str:
+    """The name of a file or folder for what somebody else has named: a uuid is text that a client or a world chose, and may be a path."""
+    if PLAIN_NAME.fullmatch(name) and name != BLOBS:
+        return name
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

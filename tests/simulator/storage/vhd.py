@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +19,8 @@ HEADER = struct.Struct(">8sQQIIII16sII")
 TABLE_AT = 2048  # an empty sector before it is where a parent locator would go
 DYNAMIC, DIFFERENCING = 3, 4
 LARGEST = 2040 * 1024**3
+# What is held in memory of a file that somebody sends: programs write blocks of 2 MiB, and the largest disk has a million of them.
+BLOCK_MOST, ENTRIES_MOST = 16 * BLOCK, 1 << 21
 
 Read = Callable[[int], Awaitable[bytes]]
 Write = Callable[[int, bytes], None]
@@ -57,9 +60,9 @@ async def receive(read: Read, write: Write, length: int) -> None:
     table_at, entries, block_size = _header(await stream.take(1024))
     await stream.skip_to(table_at)
     table = await stream.take(-(-entries * 4 // SECTOR) * SECTOR)
-    sectors = struct.unpack(f">{entries}I", table[: entries * 4])
+    used = await asyncio.to_thread(_used, table[: entries * 4])
     bitmap_size = -(-block_size // SECTOR // 8 // SECTOR) * SECTOR
-    for sector, index in sorted((sector, index) for index, sector in enumerate(sectors) if sector != UNUSED):
+    for sector, index in ((number // ENTRIES_MOST, number % ENTRIES_MOST) for number in used):
         await stream.skip_to(sector * SECTOR)
         bitmap = await stream.take(bitmap_size)
         data = await stream.take(block_size)
@@ -78,9 +81,15 @@ def _footer(sector: bytes) -> int:
 def _header(data: bytes) -> tuple[int, int, int]:
     """Where the block table is, how long, and the size of a block."""
     cookie, _unused, table_at, _unused, entries, block_size, *_unused = HEADER.unpack_from(data)
-    if cookie != b"cxsparse" or block_size < SECTOR or block_size & (block_size - 1) or entries > 2**24:
+    if cookie != b"cxsparse" or not SECTOR <= block_size <= BLOCK_MOST or block_size & (block_size - 1) or entries > ENTRIES_MOST:
         raise BadVhd("no header")
     return table_at, entries, block_size
+
+
+def _used(table: bytes) -> list[int]:
+    """The blocks that are there in the file's order: sector and index, in one number each since there may be millions."""
+    entries = struct.iter_unpack(">I", table)
+    return sorted(sector * ENTRIES_MOST + index for index, (sector,) in enumerate(entries) if sector != UNUSED)
 
 
 def _spans(bitmap: bytes, sectors: int) -> Iterator[tuple[int, int]]:

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from . import pages
@@ -21,6 +22,8 @@ PIECE_WAIT, HEADERS_WAIT = 10.0, 60.0
 UNREAD_MOST = 64 * 1024
 # A client's CONNECT is a tunnel here as well: aiohttp knows only proxies'.
 CONNECT, READS_AS, HEAD_END = b"CONNECT /", b"GET /", b"\r\n\r\n"
+# A request whose verb aiohttp does not know.
+VERB = re.compile(rb"([!-~]{1,64}) [!-~]+ HTTP/1\.[01]\r?\n")
 # Seconds after its headers in which a client that does not wait for an answer has begun to send.
 SENDS_WITHIN = 0.05
 
@@ -28,7 +31,7 @@ SENDS_WITHIN = 0.05
 class Connection(RequestHandler):
     """aiohttp's, with xapi's pages in place of its own."""
 
-    __slots__ = ("_head", "_piece_timer", "_total_timer", "tunnel")
+    __slots__ = ("_head", "_latest", "_piece_timer", "_total_timer", "tunnel")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -36,6 +39,8 @@ class Connection(RequestHandler):
         self._total_timer: asyncio.TimerHandle | None = None
         # The beginning of what may become a CONNECT; None once that is decided.
         self._head: bytes | None = b""
+        # The latest piece, in which the verb stands that nobody could read.
+        self._latest = b""
         # What the client sends after the headers of a CONNECT.
         self.tunnel: asyncio.StreamReader | None = None
 
@@ -45,6 +50,7 @@ class Connection(RequestHandler):
         self._piece_timer = self._loop.call_later(PIECE_WAIT, self._too_slow)
 
     def data_received(self, data: bytes) -> None:
+        self._latest = data
         if self._piece_timer is not None:
             self._piece_timer.cancel()
             self._piece_timer = self._loop.call_later(PIECE_WAIT, self._too_slow)
@@ -106,6 +112,8 @@ class Connection(RequestHandler):
         """What could not be read as HTTP, or broke the server."""
         if isinstance(exc, LineTooLong):
             return pages.page(431)
+        if isinstance(exc, BadHttpMethod) and (verb := VERB.match(self._latest)):
+            return pages.page(501, method=verb[1].decode())
         if status == 400:
             return pages.page(500, "The HTTP headers could not be parsed.")
         return pages.page(500, repr(exc) if exc else "")
@@ -137,4 +145,6 @@ class Acceptor(web.Server):
 
 def acceptor(handler: Any) -> Acceptor:
     """A server whose connections live as long as the client wants, and end at once where an upload is not read to its end."""
-    return Acceptor(handler, access_log=None, keepalive_timeout=86400.0, lingering_time=0.0, max_line_size=8190, max_field_size=8190)
+    limits: dict[str, Any] = {"max_line_size": 8190, "max_field_size": 8190}
+    # xapi unpacks no body: a few bytes could stand for gigabytes.
+    return Acceptor(handler, access_log=None, keepalive_timeout=86400.0, lingering_time=0.0, auto_decompress=False, **limits)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 
 from ..engine.failure import Failure, internal_error
+from ..engine.types import int64
 from ..storage import Volume
 from . import xva
 from .disk_streams import Body, Progress
@@ -37,6 +38,8 @@ async def receive_tar(body: Body, volume: Volume, progress: Progress) -> None:
             raise _failed("Invalid XVA file")
         first_size = first_size or entry.size
         offset += first_size * (_number(suffix) - _number(last) - 1)
+        if offset < 0:
+            raise internal_error('Unix.Unix_error(Unix.EINVAL, "lseek", "")')
         data = await archive.data(entry)
         volume.write(offset, data)
         await _compare(archive, entry.name, data)
@@ -55,7 +58,7 @@ async def _entry(archive: xva.Archive) -> xva.Entry:
 
 def _number(suffix: str) -> int:
     try:
-        return int(suffix)
+        return int64(suffix)
     except ValueError:
         raise _failed("int_of_string") from None
 

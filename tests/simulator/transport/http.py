@@ -19,7 +19,7 @@ from ..engine.faults import Disconnect
 from . import rpc
 from .connection import HEADERS_MOST, Connection, acceptor, header_size, still_sending
 from .pages import Refused, missing, moved, page
-from .wire import Answer, Page, Refusal, ok
+from .wire import Answer, Page, Refusal, legible, ok
 from .xml_call import Unreadable, read
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ OTHER_CONFIG = "x-http-other-config-"
 
 def _context_headers(request: web.Request) -> dict[str, str]:
     names = {"task-id": "task_id", "subtask-of": "subtask_of", "originator": "originator"}
-    known = {ours: request.headers[theirs] for theirs, ours in names.items() if theirs in request.headers}
-    lower = {name.lower(): value for name, value in request.headers.items()}
+    lower = {name.lower(): legible(value) for name, value in request.headers.items()}
+    known = {ours: lower[theirs] for theirs, ours in names.items() if theirs in lower}
     return known | {f"http:{name.removeprefix(OTHER_CONFIG)}": value for name, value in lower.items() if name.startswith(OTHER_CONFIG)}
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +25,8 @@ from .xxhash import xxh64
 
 REFERENCES = Type("set", value=Type("ref"))
 PIECE = 1 << 16
+# Of a chunk.
+NUMBER = re.compile("[0-9]{1,12}")
 
 
 async def import_(listener: Listener, http: web.Request) -> web.StreamResponse:
@@ -104,7 +107,7 @@ async def _receive_disks(engine: Engine, host: str, archive: xva.Archive, done: 
                 raise Failure("IMPORT_ERROR_SOME_CHECKSUMS_FAILED")
             continue
         disk, _unused, number = entry.name.rpartition("/")
-        if disk not in done.new_disks or not number.isdigit():
+        if disk not in done.new_disks or NUMBER.fullmatch(number) is None:
             raise Failure("IMPORT_ERROR_UNEXPECTED_FILE", "a chunk of a disk", entry.name)
         chunk, name = data, entry.name
         digest = await asyncio.to_thread(xxh64, chunk)

@@ -34,6 +34,14 @@ class Refused(Exception):
         self.page = page
 
 
+def encoded(text: str) -> bytes:
+    """The page's bytes; what the client sent in no encoding at all goes back as it came."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
 def page(status: int, detail: str = "", realm: str = "", method: str = "") -> Page:
     """`detail` is the "additional information" of a 500, `realm` the handler of a 401, `method` the verb of a 501."""
     reason, heading, text = PAGES[status]
@@ -46,7 +54,7 @@ def page(status: int, detail: str = "", realm: str = "", method: str = "") -> Pa
     headers = {"content-type": "text/html", "connection": "close", "cache-control": NO_CACHE}
     if realm:
         headers["WWW-Authenticate"] = f'Basic realm="{realm}"'
-    return Page(status, reason, headers, f"<html><body><h1>{heading}</h1>{text}</body></html>".encode())
+    return Page(status, reason, headers, encoded(f"<html><body><h1>{heading}</h1>{text}</body></html>"))
 
 
 def missing(path: str) -> Page:
@@ -56,7 +64,7 @@ def missing(path: str) -> Page:
         f"<p>The requested URL {escape(path).replace('&#x27;', '&apos;')} was not found on this server.</p> "
         "<hr><address>Xapi Server</address></body></html>"
     )
-    return Page(404, "Not Found", {"connection": "close", "cache-control": NO_CACHE}, text.encode())
+    return Page(404, "Not Found", {"connection": "close", "cache-control": NO_CACHE}, encoded(text))
 
 
 def moved(location: str) -> Answer:

@@ -55,7 +55,7 @@ async def pull(engine: Engine, host: str, url: str, wanted: Wanted) -> list[str]
                         raise Failure("IMPORT_ERROR_GENERIC", f"{answer.status} {answer.reason}")
                     if "location" not in answer.headers:
                         raise Failure("IMPORT_ERROR_GENERIC", "Redirect with no new location")
-                    url = urljoin(url, answer.headers["location"])
+                    url = _joined(url, answer.headers["location"])
             except aiohttp.ClientConnectionError as error:
                 raise internal_error('Unix.Unix_error(Unix.ECONNREFUSED, "connect", "")') from error
             except aiohttp.ClientError as error:
@@ -64,6 +64,16 @@ async def pull(engine: Engine, host: str, url: str, wanted: Wanted) -> list[str]
 
 
 def _require_web(url: str) -> None:
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
     if scheme not in ("http", "https"):
         raise internal_error(f'Failure("{f"Unsupported URI scheme: {scheme}" if scheme else f"Failed to parse URI: {url}"}")')
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.failure import Failure
-from ..engine.types import DateTime
+from ..engine.types import DateTime, int64
 from .xml_call import Unreadable
 
+# How deep arrays and objects may nest: calls of a client do less than ten deep, and what looks at parameters recurses.
+DEEPEST = 200
 SHOWN = 32  # characters of what could not be read that the JSON parser's error shows
 
 
@@ -110,11 +112,24 @@ def _loads(text: str) -> Any:
     if not text.strip():
         raise Unreadable('Yojson.Json_error("Blank input data")')
     try:
-        return json.loads(text)
+        value = json.loads(text, parse_int=int64)
     except json.JSONDecodeError as error:
         raise Unreadable(yojson_error(text, error.pos)) from None
-    except (ValueError, RecursionError):
+    except ValueError as error:
+        raise Unreadable(f'Failure("{error}")') from None
+    except RecursionError:
         raise Unreadable("Stack_overflow") from None
+    if _too_deep(value):
+        raise Unreadable("Stack_overflow")
+    return value
+
+
+def _too_deep(value: Any) -> bool:
+    level, depth = [value], 0
+    while level and depth <= DEEPEST:
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())]
+        depth += 1
+    return bool(level)
 
 
 def yojson_error(text: str, position: int) -> str:

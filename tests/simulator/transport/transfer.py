@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -30,7 +29,7 @@ from .flow import Flow
 from .http import Listener
 from .pages import Refused, page
 from .recorded import recorded, spelled, strike
-from .wire import NO_CACHE, Refusal, Streamed
+from .wire import NO_CACHE, Refusal, Streamed, legible
 
 __all__ = ["Request", "authorised", "is_pending", "late_page", "redirect", "spelled", "under_task"]
 REFERENCE = Type("ref")
@@ -63,7 +62,9 @@ class Request:
     def parameter(self, name: str) -> str | None:
         """A parameter of the query, or a cookie."""
         value = self.http.query.get(name)
-        return self.http.cookies.get(name) if value is None else value
+        if value is None:
+            value = self.http.cookies.get(name)
+        return None if value is None else legible(value)
 
     def object(self, cls: str, *names: str) -> str | None:
         """The object that a parameter names by reference or uuid; a page 500 when there is none, in the words of xapi's database."""
@@ -144,7 +145,8 @@ async def _basic_session(engine: Engine, header: str) -> str | None:
     try:
         name, _unused, password = base64.b64decode(value).decode().partition(":")
         return str(await engine.call("session.login_with_password", [name, password, "1.0", "HTTP using Basic auth"]))
-    except (Failure, binascii.Error, UnicodeDecodeError):
+    except (Failure, ValueError):
+        # Refused, or no base64 of UTF-8.
         return None
 
 

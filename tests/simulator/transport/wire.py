@@ -8,6 +8,7 @@ method that `Bare` replaces.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,13 @@ from aiohttp.http import HttpVersion10
 if TYPE_CHECKING:
     from .flow import Flow
 
+CONTROL = re.compile("[\0-\x1f\x7f]")
 NO_CACHE = "no-cache, no-store"
+
+
+def legible(text: str) -> str:
+    """Text of a header; bytes that are no UTF-8 are replaced, since it may get into the database."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class Bare(web.StreamResponse):
@@ -31,6 +38,10 @@ class Bare(web.StreamResponse):
         if self._headers.get("connection") == "close" or self.content_length is None:
             self._keep_alive = False
         self._payload_writer.length = self.content_length
+        for name, value in list(self._headers.items()):
+            if CONTROL.search(value):
+                # Part of it came from a client, who is not to write further headers.
+                self._headers[name] = CONTROL.sub("", value)
 
 
 class Refusal(Bare):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.types import DateTime
+from ..engine.types import DateTime, double, int64
 from .xml_tokens import BLANK, Tokens, Unreadable
 
 __all__ = ["Unreadable", "read"]
@@ -145,15 +145,15 @@ def _empty(tag: str) -> Any:
 
 def _int(text: str) -> int:
     try:
-        return int(text)
+        return int64(text)
     except ValueError:
         raise Unreadable('Failure("Int64.of_string")') from None
 
 
 def _float(text: str) -> float:
     try:
-        return float(text)
-    except ValueError:
+        return double(text)
+    except (ValueError, OverflowError):
         raise Unreadable('Failure("float_of_string")') from None
 
 

@@ -8,12 +8,15 @@ No entity but the five of XML and character references is known, so nothing can 
 from __future__ import annotations
 
 import re
+import sys
 
 BLANK = " \t\r\n"
 ENTITIES = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 NAME = re.compile(r"[^\W\d][\w.:-]*")
 ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+REFERENCE = re.compile(r"#(?:x([0-9A-Fa-f]+)|([0-9]+))", re.ASCII)
 DOCTYPE_MARK = re.compile("<!--|[<>\"']")
+LONGEST_REFERENCE = 7  # digits of the last letter there is, in decimal
 DEEPEST = 500  # the calls of a client nest less than ten deep; the parser recurses
 
 
@@ -103,15 +106,14 @@ class Tokens:
         if self._queued is not None:
             queued, self._queued = self._queued, None
             return queued
+        while self.text.startswith(("<!--", "<?"), self.position) and self.position < self.illegal:
+            self._skip_past("-->" if self.text[self.position + 1] == "!" else "?>")
         if self.position >= len(self.text):
             raise self.end()
         if self.position >= self.illegal:
             raise self.fail("malformed character stream", self.illegal)
         if self.text.startswith("</", self.position):
             return self._close()
-        if self.text.startswith(("<!--", "<?"), self.position):
-            self._skip_past("-->" if self.text[self.position + 1] == "!" else "?>")
-            return self._read()
         if self.text[self.position] == "<" and not self.text.startswith("<![CDATA[", self.position):
             return self._open()
         return self._data()
@@ -178,10 +180,10 @@ class Tokens:
         def replace(found: re.Match[str]) -> str:
             name = found[1]
             if name.startswith("#"):
-                try:
-                    return chr(int(name[2:], 16) if name[1:2] == "x" else int(name[1:]))
-                except (ValueError, OverflowError):
-                    raise self.fail(f'character reference illegal here ("{name}")', start + found.start()) from None
+                letter = _referred(name)
+                if not letter:
+                    raise self.fail(f'character reference illegal here ("{name}")', start + found.start())
+                return letter
             if name not in ENTITIES:
                 raise self.fail(f'unknown entity reference ("{name}")', start + found.start())
             return ENTITIES[name]
@@ -190,3 +192,12 @@ class Tokens:
         if "&" not in text:
             return text
         return re.sub(r"&([^;&]*);?", replace, text)
+
+
+def _referred(name: str) -> str:
+    """The letter that a character reference stands for; empty for what is no letter of XML."""
+    match = REFERENCE.fullmatch(name)
+    digits = (match[1] or match[2]).lstrip("0") if match else ""
+    number = int(digits or "0", 16 if match and match[1] else 10) if len(digits) <= LONGEST_REFERENCE else 0
+    letter = chr(number) if number <= sys.maxunicode else "\0"
+    return "" if ILLEGAL.match(letter) else letter

@@ -18,6 +18,8 @@ from .xxhash import xxh64
 OVA = "ova.xml"
 CHUNK = 1 << 20
 RECORD = 512
+# A file of an archive is held in memory as a whole: ova.xml, or a chunk.
+LARGEST = 64 * 1024 * 1024
 CHECKSUM = ".xxhash"
 END = bytes(2 * RECORD)
 Read = Callable[[int], Awaitable[bytes]]
@@ -75,9 +77,13 @@ class Archive:
             info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
         except tarfile.HeaderError as error:
             raise Failure("IMPORT_ERROR", f"not a tar archive: {error}") from None
+        if info.size < 0:
+            raise Failure("IMPORT_ERROR", f"{info.name} has {info.size} bytes")
         return Entry(info.name, info.size)
 
     async def data(self, entry: Entry) -> bytes:
+        if entry.size > LARGEST:
+            raise Failure("IMPORT_ERROR", f"{entry.name} has {entry.size} bytes, more than {LARGEST}")
         padded = await self._read(entry.size + -entry.size % RECORD)
         return padded[: entry.size]
 
@@ -88,10 +94,15 @@ def read_ova_xml(text: bytes) -> list[dict[str, Any]]:
         raise Failure("IMPORT_ERROR", "ova.xml declares entities")
     try:
         header = _value(ElementTree.fromstring(text.decode()))
-        objects = header["objects"]
-        return [{"class": one["class"], "id": one["id"], "snapshot": one["snapshot"]} for one in objects]
-    except (ElementTree.ParseError, UnicodeDecodeError, KeyError, TypeError, IndexError, RecursionError) as error:
+        return [_object(one) for one in header["objects"]]
+    except (ElementTree.ParseError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise Failure("IMPORT_ERROR", f"ova.xml cannot be understood: {error!r}") from None
+
+
+def _object(one: Any) -> dict[str, Any]:
+    if not (isinstance(one["class"], str) and isinstance(one["id"], str) and isinstance(one["snapshot"], dict)):
+        raise TypeError("an object is a class, a name and a record")
+    return {name: one[name] for name in ("class", "id", "snapshot")}
 
 
 def _value(node: ElementTree.Element) -> Any:

@@ -62,9 +62,9 @@ class StandingClock(VirtualClock):
 class StandingSimulator(Simulator):
     """A simulator on such a clock."""
 
-    def __init__(self, world: str) -> None:
+    def __init__(self, world: str, **options: Any) -> None:
         self.standing = StandingClock()
-        super().__init__(world, clock=self.standing)
+        super().__init__(world, clock=self.standing, **options)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return super().run(self.standing.during(coroutine))
