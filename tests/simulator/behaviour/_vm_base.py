@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine.behaviour import Behaviour
 from ..engine.failure import NULL, Failure, NotSimulated
 from ._vm_operations import Check
-from ._vm_tables import NEVER_LISTED
+from ._vm_tables import NEVER_LISTED, NEVER_LISTED_IN_8_2
 from ._words import words
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class VmBase(Behaviour):
         self._forced: set[str] = set()
         # For the names of objects in archives.
         self.export_numbers = itertools.count()
-        self._listed = [op for op in engine.schema.enums["vm_operations"] if op not in NEVER_LISTED]
+        unlisted = NEVER_LISTED_IN_8_2 if engine.schema.level == "8.2" else NEVER_LISTED
+        self._listed = [op for op in engine.schema.enums["vm_operations"] if op not in unlisted]
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
         self._seen = {ref: row["current_operations"] for ref, row in self.db.items("VM")}

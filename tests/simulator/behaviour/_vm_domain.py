@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine.failure import EPOCH, NULL
 from . import _vm_memory as memory
 from ._vm_base import VmBase
+from ._vm_platform import is_true
 
 if TYPE_CHECKING:
     from ..engine.core import Engine
@@ -111,8 +112,8 @@ class Domain(VmBase):
             "start_time": now,
             "hvm": kind == "hvm",
             "current_domain_type": kind,
-            "nomigrate": row["platform"].get("nomigrate") in ("1", "true"),
-            "nested_virt": row["platform"].get("nested-virt") in ("1", "true"),
+            "nomigrate": is_true(row["platform"].get("nomigrate")),
+            "nested_virt": is_true(row["platform"].get("nested-virt")),
             "memory_actual": 0 if self.bare_hypervisor else row["memory_dynamic_min"],
         }
         fields = self.engine.schema.classes["VM_metrics"].fields

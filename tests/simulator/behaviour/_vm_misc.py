@@ -10,6 +10,7 @@ from ..engine.behaviour import locks_itself, operation
 from ..engine.context import CURRENT
 from ..engine.failure import NULL, Failure
 from ._vm_destination import pool_of_session
+from ._vm_platform import is_true
 from ._vm_settings import Settings
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Miscellany(Settings):
         row = self.row(ref)
         if row["HVM_boot_params"].get("firmware") != "uefi":
             return "not_supported"
-        if row["platform"].get("secureboot") not in ("1", "true"):
+        if not is_true(row["platform"].get("secureboot")):
             return "disabled"
         return "ready" if "EFI-variables" in row["NVRAM"] else "first_boot"
 

@@ -9,15 +9,11 @@ from typing import Any
 from ..engine.failure import NULL, Failure
 from . import _vm_memory as memory
 from ._vm_base import VmBase
+from ._vm_platform import is_true
 
 NO_COREDUMP = "cannot invoke a coredump of an HVM, PVH or PV-in-PVH domain"
 LEAKS_DOMAIN = "option would leak a domain; VMs and not domains are managed by this API"
 ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
-
-
-def on_off(value: str | None) -> bool:
-    """How platform flags are read (Vm_platform.is_true)."""
-    return value in ("1", "true")
 
 
 class Placement(VmBase):
@@ -117,7 +113,7 @@ class Placement(VmBase):
 
     def _require_cpus(self, row: dict[str, Any], host: str) -> None:
         present = int(self.db.get("host", host, "cpu_info")["cpu_count"])
-        if row["VCPUs_max"] > present and not on_off(row["platform"].get("vcpu-unrestricted")):
+        if row["VCPUs_max"] > present and not is_true(row["platform"].get("vcpu-unrestricted")):
             raise Failure("HOST_NOT_ENOUGH_PCPUS", str(row["VCPUs_max"]), str(present))
 
     # Choosing
