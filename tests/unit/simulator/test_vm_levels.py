@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -117,3 +115,63 @@ def test_a_rolling_upgrade(session: Any, vm: str, level: str) -> None:
         assert set(session.VM.get_allowed_operations(vm)) == listed | ({"migrate_send"} if level != "8.2" else set())
     finally:
         session.pool.remove_from_other_config(pool, "rolling_upgrade_in_progress")
+
+
+# Another operation in the way: since xapi 25.27 the refusal names its task, too
+
+
+TASK = "OpaqueRef:00000000-0000-4000-8000-00000000beef"
+
+
+def begin(simulator: Simulator, cls: str, ref: str, op: str, task: str = TASK) -> None:
+    async def put() -> None:
+        simulator.engine.db.put(cls, ref, "current_operations", task, op)
+
+    simulator.run(put())
+
+
+def end(simulator: Simulator, cls: str, ref: str) -> None:
+    async def drop() -> None:
+        simulator.engine.db.set(cls, ref, "current_operations", {})
+
+    simulator.run(drop())
+
+
+def test_a_nic_in_use_by_another_operation(simulator: Simulator, session: Any, vm: str, level: str) -> None:
+    nic = only(session.VM.get_VIFs(vm)) if session.VM.get_VIFs(vm) else add_nic(session, vm, session.network.get_all()[0])
+    begin(simulator, "VIF", nic, "plug")
+    told = ["{plug}", f"{{{TASK}}}"] if level == "26" else ["plug"]
+    assert refusal(session.VIF.unplug, nic) == ["OTHER_OPERATION_IN_PROGRESS", "VIF", nic, *told]
+    # with_vifs_marked: whatever is wrong with one of them, and without waiting.
+    assert refusal(session.VM.start, vm, False, False) == ["OPERATION_NOT_ALLOWED", "Failed to lock all VIFs"]
+    end(simulator, "VIF", nic)
+    session.VM.start(vm, False, False)
+
+
+def test_an_appliance_in_use_by_another_operation(simulator: Simulator, session: Any, vm: str, level: str) -> None:
+    appliance = session.VM_appliance.create({"name_label": "pair"})
+    session.VM.set_appliance(vm, appliance)
+    begin(simulator, "VM_appliance", appliance, "start")
+    told = ["start", TASK] if level == "26" else []
+    assert refusal(session.VM_appliance.start, appliance, False) == ["OTHER_OPERATION_IN_PROGRESS", "VM_appliance", appliance, *told]
+    end(simulator, "VM_appliance", appliance)
+    session.VM_appliance.start(appliance, False)
+    assert session.VM.get_power_state(vm) == "Running"
+
+
+def test_a_device_twice_in_two_spellings(session: Any, vm: str, level: str) -> None:
+    network = session.network.get_all()[0]
+    add_nic(session, vm, network, "5")
+    if level == "26":
+        # all_vifs_with_devices compares numbers.
+        assert refusal(add_nic, session, vm, network, "05") == ["DEVICE_ALREADY_EXISTS", "05"]
+    else:
+        add_nic(session, vm, network, "05")
+
+
+def test_drives_of_a_copy(session: Any, vm: str, level: str) -> None:
+    copy = session.VM.clone(vm, "copy")
+    drives = [vbd for vbd in session.VM.get_VBDs(copy) if session.VBD.get_type(vbd) == "Disk"]
+    # Xapi_vbd_helpers.copy looks at them since 2025.
+    assert [bool(session.VBD.get_allowed_operations(vbd)) for vbd in drives] == [level == "26"] * len(drives)
+    assert drives
