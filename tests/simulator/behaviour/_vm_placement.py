@@ -134,16 +134,17 @@ class Placement(VmBase):
         row = self.row(ref)
         if row["scheduled_to_be_resident_on"] != NULL:
             return str(row["scheduled_to_be_resident_on"])
-        fitting = [host for host in self.db.refs("host") if self._accepts(host) and self._fits(ref, host)]
+        fitting = [host for host in self.db.refs("host") if self._accepts(row, host) and self._fits(ref, host)]
         if not fitting:
             raise Failure("NO_HOSTS_AVAILABLE")
         if row["affinity"] in fitting:
             return str(row["affinity"])
         return min(fitting, key=lambda host: self._rank(row, host))
 
-    def _accepts(self, host: str) -> bool:
+    def _accepts(self, vm: dict[str, Any], host: str) -> bool:
         row = self.db.row("host", host)
-        return row["enabled"] and self.is_live(host) and "evacuate" not in row["current_operations"].values()
+        enabled = row["enabled"] or vm["is_control_domain"]
+        return bool(enabled and self.is_live(host) and "evacuate" not in row["current_operations"].values())
 
     def _rank(self, row: dict[str, Any], host: str) -> tuple[int, bool, int]:
         """The lower the better: away from VMs of the same anti-affinity group, from the coordinator, and where most memory is free.

@@ -127,7 +127,7 @@ class Settings(Placement, Records):
         if value < max(1, row["VCPUs_at_startup"]):
             raise Failure("INVALID_VALUE", VCPU_RULE, str(value))
         self.db.set("VM", ref, "VCPUs_max", value)
-        self.update_overhead(ref)
+        self._limits_changed(ref)
 
     def set_VCPUs_at_startup(self, ref: str, value: int) -> None:
         if self.is_dom0(ref):
