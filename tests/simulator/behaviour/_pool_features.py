@@ -27,6 +27,7 @@ KEYS = {
     "CBT": "restrict_cbt",
     "DR": "restrict_dr",
     "VTPM": "restrict_vtpm",
+    "VM_groups": "restrict_vm_groups",
     "GPU": "restrict_gpu",
     "VGPU": "restrict_vgpu",
     "RBAC": "restrict_rbac",

@@ -134,18 +134,23 @@ class Check:
         others = [row for vbd in disk["VBDs"] if vbd != self.ref and uses_disk(self.engine, row := self.db.row("VBD", vbd))]
         writes = self.row["mode"] == "RW"
         exclusive = writes or any(other["mode"] == "RW" for other in others)
-        if others and exclusive and not disk["sharable"] and not self.vm["is_control_domain"]:
+        if others and exclusive and not disk["sharable"] and not is_system_domain(self.vm):
             raise Failure("VDI_IN_USE", vdi)
         if writes and disk["read_only"]:
             raise Failure("VDI_READONLY", vdi)
 
 
 def uses_disk(engine: Engine, vbd: Row) -> bool:
-    """Whether a VBD counts as a user of its disk: VMs that sleep and dom0 do not."""
+    """Whether a VBD counts as a user of its disk: VMs that sleep and system domains do not."""
     vm = engine.db.tables["VM"].rows.get(vbd["VM"])
-    if vm is None or vm["power_state"] == "Suspended" or vm["is_control_domain"]:
+    if vm is None or vm["power_state"] == "Suspended" or is_system_domain(vm):
         return False
     return bool(vbd["currently_attached"] or vbd["reserved"] or vbd["current_operations"])
+
+
+def is_system_domain(vm: Row) -> bool:
+    """A VM of the toolstack's own, dom0 above all (X/system_domains.ml)."""
+    return bool(vm["is_control_domain"] or vm["other_config"].get("is_system_domain") == "true")
 
 
 def domain_type(engine: Engine, vm: Row) -> str:

@@ -11,6 +11,7 @@ from ..engine.behaviour import locks_itself
 from ..engine.failure import NULL, Failure
 from ..storage import Volume
 from ._vdi_base import Disks
+from ._vdi_types import spelt
 from .drivers.errors import Unimplemented
 
 # What a snapshot or clone takes over from its source, whatever the storage driver made.
@@ -126,7 +127,7 @@ class Branches(Disks):
         vm = self.db.get("VBD", vbds[0], "VM")
         async with self.engine.operations.hold("VM", vm, "migrate_send"), self.locked("pool_migrate", vdi, "mirror"):
             if self.row(vdi)["type"] == "cbt_metadata":
-                raise Failure("VDI_INCOMPATIBLE_TYPE", vdi, "cbt_metadata")
+                raise Failure("VDI_INCOMPATIBLE_TYPE", vdi, spelt("cbt_metadata"))
             source = self.row(vdi)["SR"]
             if source == sr:
                 return vdi

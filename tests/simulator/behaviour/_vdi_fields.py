@@ -11,6 +11,7 @@ from typing import Any
 from ..engine.behaviour import locks_itself
 from ..engine.failure import Failure, NotSimulated
 from ._vdi_base import Disks
+from ._vdi_types import spelt
 
 NBD_PORT = 10809
 NO_CONTENT = "/No content: this is a cbt_metadata VDI/"
@@ -118,7 +119,7 @@ class Fields(Disks):
     def get_nbd_info(self, vdi: str) -> list[dict[str, Any]]:
         row = self.row(vdi)
         if row["type"] == "cbt_metadata":
-            raise Failure("VDI_INCOMPATIBLE_TYPE", vdi, "cbt_metadata")
+            raise Failure("VDI_INCOMPATIBLE_TYPE", vdi, spelt("cbt_metadata"))
         export = f"/{row['uuid']}?session_id={self.context.session}"
         found = []
         for host in self.other("SR").hosts_that_see(row["SR"]):
@@ -167,7 +168,7 @@ class Fields(Disks):
     def open_database(self, vdi: str) -> str:
         kind = self.row(vdi)["type"]
         if kind != "metadata":
-            raise Failure("VDI_INCOMPATIBLE_TYPE", vdi, kind)
+            raise Failure("VDI_INCOMPATIBLE_TYPE", vdi, spelt(kind))
         raise Failure("COULD_NOT_IMPORT_DATABASE", "Database does not match local schema.")
 
     def read_database_pool_uuid(self, vdi: str) -> str:

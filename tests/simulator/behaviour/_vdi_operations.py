@@ -11,6 +11,7 @@ from ..engine.failure import Failure
 from ..engine.registry import Row
 from . import _sr_operations
 from ._progress import other_operation
+from ._vdi_types import spelt
 
 if TYPE_CHECKING:
     from ..engine.core import Engine
@@ -103,7 +104,7 @@ class Check:
 
     def kind(self) -> None:
         if self.row["type"] == "cbt_metadata" and self.op in NOT_ON_METADATA:
-            raise Failure("VDI_INCOMPATIBLE_TYPE", self.ref, "cbt_metadata")
+            raise Failure("VDI_INCOMPATIBLE_TYPE", self.ref, spelt("cbt_metadata"))
         if self.row["cbt_enabled"] and self.op in NOT_WHILE_TRACKED:
             raise Failure("VDI_CBT_ENABLED", self.ref)
 
@@ -155,7 +156,7 @@ class Check:
         if self.row["is_a_snapshot"]:
             raise Failure("OPERATION_NOT_ALLOWED", f"VDI is a snapshot: {self.ref}")
         if self.row["type"] not in ("user", "system"):
-            raise Failure("VDI_INCOMPATIBLE_TYPE", self.ref, self.row["type"])
+            raise Failure("VDI_INCOMPATIBLE_TYPE", self.ref, spelt(self.row["type"]))
         self._reset_on_boot()
 
     def _revert(self) -> None:

@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from ..engine.behaviour import Behaviour
 from ..engine.failure import NULL, Failure, NotSimulated
 from ._vm_operations import Check
-from ._vm_tables import NEVER_LISTED
+from ._vm_tables import NEVER_LISTED, NEVER_LISTED_IN_8_2
 from ._words import words
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class VmBase(Behaviour):
         self._forced: set[str] = set()
         # For the names of objects in archives.
         self.export_numbers = itertools.count()
-        self._listed = [op for op in engine.schema.enums["vm_operations"] if op not in NEVER_LISTED]
+        unlisted = NEVER_LISTED_IN_8_2 if engine.schema.level == "8.2" else NEVER_LISTED
+        self._listed = [op for op in engine.schema.enums["vm_operations"] if op not in unlisted]
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
         self._seen = {ref: row["current_operations"] for ref, row in self.db.items("VM")}
@@ -111,15 +112,23 @@ class VmBase(Behaviour):
         for vif in row["VIFs"]:
             self.engine.operations.again("VIF", vif)
 
-    def devices_marked(self, ref: str) -> AbstractAsyncContextManager[None]:
-        """All drives and NICs of the VM locked for `attach`, as while it boots; with two minutes of patience, not two hours (facts 3.1)."""
-        marks = self.vbd_marks(ref) + [("VIF", vif, "attach") for vif in self.row(ref)["VIFs"]]
-        return self.engine.operations.hold_all(marks, 120.0)
+    @asynccontextmanager
+    async def devices_marked(self, ref: str) -> AsyncIterator[None]:
+        """All drives and NICs of the VM locked for `attach`, as while it boots; with two minutes of patience for drives, none for NICs (facts 3.1)."""
+        async with AsyncExitStack() as locks:
+            await locks.enter_async_context(self.engine.operations.hold_all(self.vbd_marks(ref), 120.0))
+            try:
+                await locks.enter_async_context(self.engine.operations.hold_all([("VIF", vif, "attach") for vif in self.row(ref)["VIFs"]], 0.0))
+            except Failure:
+                raise Failure("OPERATION_NOT_ALLOWED", "Failed to lock all VIFs") from None
+            yield
 
     # Help
 
     def leave_drives(self, ref: str) -> None:
-        """Drives made as copies have no allowed operations until something happens to them (seen in recordings)."""
+        """Drives made as copies have no allowed operations until something happens to them (seen in recordings); lately they have."""
+        if self.engine.schema.level == "26":
+            return
         for vbd in self.row(ref)["VBDs"]:
             self.engine.operations.leave("VBD", vbd)
 

@@ -62,8 +62,10 @@ class Copies(Lifecycle):
 
     @operation("checkpoint")
     async def checkpoint(self, ref: str, new_name: str) -> str:
-        _pool_features.require(self.engine, "Checkpoint")
         was_running = self.row(ref)["power_state"] == "Running"
+        if not was_running:
+            self._choose_host_for_disks(ref)
+        _pool_features.require(self.engine, "Checkpoint")
         info = self._snapshot_info(ref) if was_running else {}
         if was_running:
             self._require_snapshots(ref)
@@ -85,7 +87,11 @@ class Copies(Lifecycle):
                 if "VDI_SNAPSHOT" not in self.features_of(sr):
                     raise Failure("SR_OPERATION_NOT_SUPPORTED", ref)
 
-    @operation("csvm")
+    def before_csvm(self, ref: str) -> None:
+        # Where the image is, is looked up before anything else.
+        self.existing("VDI", self.row(ref)["suspend_VDI"])
+
+    @operation("csvm", before="before_csvm")
     async def csvm(self, ref: str) -> str:
         new = await self.duplicate(ref, f"{self.row(ref)['name_label']}-cloned-suspended", "clone")
         label, own = self.name_of(ref)

@@ -13,7 +13,7 @@ from ._vm_destination import Destination
 from ._vm_export import Export
 from ._vm_import import Imports
 from ._vm_import_objects import Import, Wanted
-from ._vm_placement import on_off
+from ._vm_platform import is_true
 from ._vm_storage_motion import StorageMotion
 
 # Fields of a disk that its copy in the other pool takes over.
@@ -66,7 +66,7 @@ class CrossPool(StorageMotion, Imports):
         if not row["enabled"]:
             raise Failure("HOST_DISABLED", host)
         present = int(row["cpu_info"]["cpu_count"])
-        if needs["VCPUs_max"] > present and not on_off(needs["platform"].get("vcpu-unrestricted")):
+        if needs["VCPUs_max"] > present and not is_true(needs["platform"].get("vcpu-unrestricted")):
             raise Failure("HOST_NOT_ENOUGH_PCPUS", str(needs["VCPUs_max"]), str(present))
 
     def require_vms_importable(self, objects: list[dict[str, Any]], *, copy: bool) -> None:

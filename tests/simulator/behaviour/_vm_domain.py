@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..engine.failure import EPOCH, NULL
+from ..engine.failure import EPOCH, NULL, Failure
 from . import _vm_memory as memory
 from ._vm_base import VmBase
+from ._vm_platform import is_true
 
 if TYPE_CHECKING:
     from ..engine.core import Engine
@@ -49,6 +50,9 @@ class Domain(VmBase):
     def build(self, ref: str, host: str, *, paused: bool, fresh: bool) -> None:
         """A domain for the VM on this host. `fresh`: it boots; otherwise its memory came from an image or from another host."""
         row, now = self.row(ref), self.engine.clock.now()
+        if not self.is_set("VM_metrics", row["metrics"]):
+            self._build_unseen(ref, host, paused=paused)
+            return
         if fresh:
             self._hand_over_xenstore_data(row, ref)
         kind = memory.kind_of(row)
@@ -63,9 +67,19 @@ class Domain(VmBase):
             scheduled_to_be_resident_on=NULL,
         )
         self._open_consoles(ref, host)
-        if self.db.exists("VM_metrics", row["metrics"]):
-            self._measure(ref, kind, now)
+        self._measure(ref, kind, now)
         self.guest_booted(ref, fresh=fresh)
+
+    def _build_unseen(self, ref: str, host: str, *, paused: bool) -> None:
+        """A VM that was a template once has no metrics: xapi fails to note the kind of its domain there, and with that to note anything of it.
+
+        Only where the VM is gets written; that it runs is seen by nobody (update_vm in X/xapi_xenops.ml).
+        """
+        self.db.update("VM", ref, resident_on=host, scheduled_to_be_resident_on=NULL)
+        if paused:
+            text = "VM not in expected power state after completing operation"
+            told = [f"{text}: {ref}, paused, halted"] if self.engine.schema.level == "26" else [text, ref, "paused", "halted"]
+            raise Failure("INTERNAL_ERROR", *told)
 
     def _memory_at_first(self, ref: str, host: str) -> int:
         """A new domain gets its dynamic maximum when the host has that to spare."""
@@ -111,8 +125,8 @@ class Domain(VmBase):
             "start_time": now,
             "hvm": kind == "hvm",
             "current_domain_type": kind,
-            "nomigrate": row["platform"].get("nomigrate") in ("1", "true"),
-            "nested_virt": row["platform"].get("nested-virt") in ("1", "true"),
+            "nomigrate": is_true(row["platform"].get("nomigrate")),
+            "nested_virt": is_true(row["platform"].get("nested-virt")),
             "memory_actual": 0 if self.bare_hypervisor else row["memory_dynamic_min"],
         }
         fields = self.engine.schema.classes["VM_metrics"].fields

@@ -9,7 +9,7 @@ from typing import Any
 from ..engine.behaviour import operation
 from ..engine.failure import NULL, Failure
 from . import _vm_memory as memory
-from ._vm_placement import on_off
+from ._vm_platform import is_true
 from ._vm_sleep import Sleep
 from ._vm_strings import GENERIC_BIOS_STRINGS
 
@@ -82,7 +82,7 @@ class Lifecycle(Sleep):
         if row["ha_restart_priority"] == "restart":
             self.db.set("VM", ref, "ha_always_run", True)
         self.db.set("VM", ref, "platform", self._platform(row))
-        if on_off(row["platform"].get("nested-virt")):
+        if is_true(row["platform"].get("nested-virt")):
             self._require_pinned(row)
         self.delete_guest_metrics(ref)
         self.other("network").attach_for_vm(host, ref)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..engine.behaviour import locks_itself, operation
 from ..engine.context import CURRENT
 from ..engine.failure import NULL, Failure
+from ._vdi_types import spelt
 from ._vm_destination import pool_of_session
+from ._vm_platform import is_true
 from ._vm_settings import Settings
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class Miscellany(Settings):
         row = self.row(ref)
         if row["HVM_boot_params"].get("firmware") != "uefi":
             return "not_supported"
-        if row["platform"].get("secureboot") not in ("1", "true"):
+        if not is_true(row["platform"].get("secureboot")):
             return "disabled"
         return "ready" if "EFI-variables" in row["NVRAM"] else "first_boot"
 
@@ -88,6 +90,9 @@ class Miscellany(Settings):
 
     def create_new_blob(self, ref: str, name: str, mime_type: str, public: bool) -> str:
         blob = str(self.other("blob").create(mime_type, public))
+        if name in self.row(ref)["blobs"]:
+            # The blob is there by now, and stays.
+            raise Failure("MAP_DUPLICATE_KEY", "VM", "blobs", ref, name)
         self.db.put("VM", ref, "blobs", name, blob)
         return blob
 
@@ -105,7 +110,7 @@ class Miscellany(Settings):
         self.require_state(ref, "Suspended")
         disk = self.db.row("VDI", value)
         if disk["type"] == "cbt_metadata":
-            raise Failure("VDI_INCOMPATIBLE_TYPE", ref, "cbt_metadata")
+            raise Failure("VDI_INCOMPATIBLE_TYPE", ref, spelt(disk["type"]))
         old = self.row(ref)["suspend_VDI"]
         if old == value:
             return

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..engine.failure import NULL, Failure
 from ..engine.registry import Row
+from ._vm_platform import is_true
 from ._vm_tables import (
     BESIDE,
+    BESIDE_IN_8_2,
     COPYING,
     EVEN_IF_FORCED,
     GUEST_FEATURES,
@@ -23,6 +25,7 @@ from ._vm_tables import (
     RESIZING,
     SPELLINGS,
     TOGETHER,
+    WHILE_UPGRADING,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class Check:
 
     def __init__(self, engine: Engine, ref: str, *, strict: bool = True) -> None:
         self.engine, self.db, self.ref, self.strict = engine, engine.db, ref, strict
+        self.level = engine.schema.level
         self.row: Row = self.db.row("VM", ref)
         self.metrics: Row | None = self.db.table("VM_metrics").rows.get(self.row["metrics"])
         self.guest: Row | None = self.db.table("VM_guest_metrics").rows.get(self.row["guest_metrics"])
@@ -54,6 +58,7 @@ class Check:
         "disks",
         "hardware",
         "membership",
+        "upgrade",
         "vtpm",
     )
 
@@ -92,7 +97,7 @@ class Check:
         """The refusal that makes a call wait; its form changed with xapi 25.27 (facts 3.1)."""
         tasks, ops = list(running), [SPELLINGS.get(op, op) for op in running.values()]
         several = "{" + ",".join(ops) + "}"
-        if self.engine.schema.level == "26":
+        if self.level == "26":
             return Failure("OTHER_OPERATION_IN_PROGRESS", "VM", self.ref, *((ops[0], tasks[0]) if len(ops) == 1 else (several, "{" + ",".join(tasks) + "}")))
         return Failure("OTHER_OPERATION_IN_PROGRESS", f"VM.{ops[0] if len(ops) == 1 else several}", self.ref)
 
@@ -103,12 +108,12 @@ class Check:
             return "hard_shutdown" not in running
         if op == "hard_reboot":
             return not {"hard_shutdown", "hard_reboot"}.intersection(running)
-        return len(running) == 1 and (running[0], op) in BESIDE
+        return len(running) == 1 and (running[0], op) in (BESIDE_IN_8_2 if self.level == "8.2" else BESIDE)
 
     def template(self, op: str) -> None:
         if not self.row["is_a_template"] or self.row["is_a_snapshot"]:
             return
-        default = self.row.get("is_default_template") or self.row["other_config"].get("default_template") == "true"
+        default = self.row.get("is_default_template") or is_true(self.row["other_config"].get("default_template"))
         if op not in (ON_TEMPLATES if default else ON_CUSTOM_TEMPLATES):
             raise Failure("VM_IS_TEMPLATE", self.ref, SPELLINGS.get(op, op))
 
@@ -135,7 +140,7 @@ class Check:
         """A platform setting as it was when the VM booted; as it is when there are no metrics."""
         if self.metrics is not None:
             return bool(self.metrics[field])
-        return self.row["platform"].get(key) in ("1", "true")
+        return is_true(self.row["platform"].get(key))
 
     def control_domain(self, op: str) -> None:
         if op in ("changing_VCPUs", "destroy") and self.row["is_control_domain"] and self.row["domid"] == 0:
@@ -144,13 +149,15 @@ class Check:
             raise Failure("OPERATION_NOT_ALLOWED", "This operation is not allowed on a control domain")
 
     def guest_features(self, op: str) -> None:
+        live = self.row["power_state"] in (("Running", "Paused") if self.level == "26" else ("Running",))
         offers = self.guest["other"] if self.guest else {}
-        if op in MOVING and self.strict and "data-cant-suspend-reason" in offers:
+        if not live:
+            return
+        # Whether a guest has reasons not to sleep is looked at since 2025; no force helps there.
+        if self.level == "26" and op in MOVING and "data-cant-suspend-reason" in offers:
             raise Failure("VM_NON_SUSPENDABLE", self.ref, offers["data-cant-suspend-reason"])
         needs = GUEST_FEATURES.get(op)
-        if needs is None or not (self.strict or op in EVEN_IF_FORCED):
-            return
-        if self.row["power_state"] != "Running" or self.booted_pv() or self.has_pv_drivers():
+        if needs is None or not (self.strict or op in EVEN_IF_FORCED) or self.booted_pv() or self.has_pv_drivers():
             return
         if not any(offers.get(feature) == "1" for feature in needs):
             raise Failure("VM_LACKS_FEATURE", self.ref)
@@ -170,7 +177,7 @@ class Check:
         vdis = [self.db.table("VDI").rows.get(self.db.get("VBD", vbd, "VDI")) for vbd in self.row["VBDs"]]
         reset = [vdi["sm_config"] for vdi in vdis if vdi is not None and vdi["sm_config"].get("on_boot") == "reset"]
         if op == "pool_migrate":
-            reset = [config for config in reset if config.get("caching") == "true"]
+            reset = [config for config in reset if is_true(config.get("caching"))]
         if reset:
             raise Failure("VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION")
 
@@ -182,7 +189,7 @@ class Check:
             raise Failure("VM_HAS_VGPU", self.ref)
         if self.row["VUSBs"] and op in (*MOVING, "snapshot"):
             raise Failure("VM_HAS_VUSBS", self.ref)
-        if op == "query_services" and self.row["other_config"].get("is_system_domain") != "true":
+        if op == "query_services" and not is_true(self.row["other_config"].get("is_system_domain")):
             raise Failure("NOT_SYSTEM_DOMAIN", self.ref)
 
     def membership(self, op: str) -> None:
@@ -195,6 +202,12 @@ class Check:
         ):
             if self.row[field] != NULL and self.db.exists(cls, self.row[field]):
                 raise Failure(code, self.ref, self.row[field])
+
+    def upgrade(self, op: str) -> None:
+        """A rolling upgrade is known by a key of the pool, whatever its value (X/helpers.ml)."""
+        allowed = op in WHILE_UPGRADING and not (self.level == "8.2" and op == "migrate_send")
+        if not allowed and "rolling_upgrade_in_progress" in self.db.get("pool", self.engine.pool, "other_config"):
+            raise Failure("NOT_SUPPORTED_DURING_UPGRADE")
 
     def vtpm(self, op: str) -> None:
         if op == "create_vtpm" and self.row["VTPMs"]:

@@ -9,15 +9,11 @@ from typing import Any
 from ..engine.failure import NULL, Failure
 from . import _vm_memory as memory
 from ._vm_base import VmBase
+from ._vm_platform import is_true
 
 NO_COREDUMP = "cannot invoke a coredump of an HVM, PVH or PV-in-PVH domain"
 LEAKS_DOMAIN = "option would leak a domain; VMs and not domains are managed by this API"
 ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
-
-
-def on_off(value: str | None) -> bool:
-    """How platform flags are read (Vm_platform.is_true)."""
-    return value in ("1", "true")
 
 
 class Placement(VmBase):
@@ -117,7 +113,7 @@ class Placement(VmBase):
 
     def _require_cpus(self, row: dict[str, Any], host: str) -> None:
         present = int(self.db.get("host", host, "cpu_info")["cpu_count"])
-        if row["VCPUs_max"] > present and not on_off(row["platform"].get("vcpu-unrestricted")):
+        if row["VCPUs_max"] > present and not is_true(row["platform"].get("vcpu-unrestricted")):
             raise Failure("HOST_NOT_ENOUGH_PCPUS", str(row["VCPUs_max"]), str(present))
 
     # Choosing
@@ -138,16 +134,17 @@ class Placement(VmBase):
         row = self.row(ref)
         if row["scheduled_to_be_resident_on"] != NULL:
             return str(row["scheduled_to_be_resident_on"])
-        fitting = [host for host in self.db.refs("host") if self._accepts(host) and self._fits(ref, host)]
+        fitting = [host for host in self.db.refs("host") if self._accepts(row, host) and self._fits(ref, host)]
         if not fitting:
             raise Failure("NO_HOSTS_AVAILABLE")
         if row["affinity"] in fitting:
             return str(row["affinity"])
         return min(fitting, key=lambda host: self._rank(row, host))
 
-    def _accepts(self, host: str) -> bool:
+    def _accepts(self, vm: dict[str, Any], host: str) -> bool:
         row = self.db.row("host", host)
-        return row["enabled"] and self.is_live(host) and "evacuate" not in row["current_operations"].values()
+        enabled = row["enabled"] or vm["is_control_domain"]
+        return bool(enabled and self.is_live(host) and "evacuate" not in row["current_operations"].values())
 
     def _rank(self, row: dict[str, Any], host: str) -> tuple[int, bool, int]:
         """The lower the better: away from VMs of the same anti-affinity group, from the coordinator, and where most memory is free.

@@ -33,7 +33,10 @@ class Records(Agents):
             values = {name: value for name, value in values.items() if name not in SLEEPING}
         elif any(values.get(name) in ("", {}, NULL, None) for name in SLEEPING):
             raise Failure("VM_BAD_POWER_STATE", f"OpaqueRef:{uuid.uuid4()}", "halted", "suspended")
-        values |= {"power_state": "Suspended" if sleeping else "Halted", "domid": -1, "metrics": self.fresh_metrics()}
+        metrics = self.fresh_metrics()
+        if sleeping and "current_domain_type" in self.engine.schema.classes["VM_metrics"].fields:
+            self.db.set("VM_metrics", metrics, "current_domain_type", values.get("domain_type", "unspecified"))
+        values |= {"power_state": "Suspended" if sleeping else "Halted", "domid": -1, "metrics": metrics}
         values["domain_type"] = memory.kind_of({"domain_type": "unspecified", **values})
         if values.get("has_vendor_device"):
             values["hardware_platform_version"] = max(2, values["hardware_platform_version"])
@@ -45,13 +48,16 @@ class Records(Agents):
     @operation("destroy")
     def destroy(self, ref: str) -> None:
         row = self.row(ref)
-        if row["other_config"].get("default_template") == "true":
-            raise Failure("VM_CANNOT_DELETE_DEFAULT_TEMPLATE")
         for child in list(row["children"]):
             self.db.set("VM", child, "parent", row["parent"])
+        for vtpm in list(row["VTPMs"]):
+            # Needs a halted VM: a sleeping one with a VTPM cannot be destroyed.
+            self.other("VTPM").destroy(vtpm)
         for blob in row["blobs"].values():
             with contextlib.suppress(Failure):
                 self.other("blob").destroy(blob)
+        if row["other_config"].get("default_template") == "true":
+            raise Failure("VM_CANNOT_DELETE_DEFAULT_TEMPLATE")
         self.destroy_devices(ref)
         self.db.delete("VM", ref)
 
@@ -119,9 +125,10 @@ class Records(Agents):
         self.db.set("VM", ref, "appliance", value)
         if self.is_set("VM_appliance", before):
             self.engine.operations.again("VM_appliance", before)
-        self.update_operations(ref)
+        self.update_allowed_operations(ref)
 
     def set_groups(self, ref: str, value: list[str]) -> None:
+        _pool_features.require(self.engine, "VM_groups")
         if self._is_outsider(ref):
             raise Failure("OPERATION_NOT_ALLOWED", NO_GROUPS)
         if len(value) > 1:
@@ -139,12 +146,16 @@ class Records(Agents):
         if valid and row["is_a_template"]:
             raise Failure("VM_IS_TEMPLATE", ref)
         self.db.set("VM", ref, "snapshot_schedule", value if valid else NULL)
-        self.update_operations(ref)
+        self.update_allowed_operations(ref)
 
     def set_actions_after_crash(self, ref: str, value: str) -> None:
         self.db.set("VM", ref, "actions_after_crash", value)
 
     def update_allowed_operations(self, ref: str) -> None:
+        """Of the VM, and of all that hangs on it."""
+        self.update_devices(ref)
+        for vusb in self.row(ref)["VUSBs"]:
+            self.engine.operations.again("VUSB", vusb)
         self.update_operations(ref)
 
     def assert_operation_valid(self, ref: str, op: str) -> None:

@@ -9,6 +9,7 @@ from ..engine.failure import Failure
 from . import _pool_features
 from . import _vm_memory as memory
 from ._vm_placement import Placement
+from ._vm_platform import is_true
 from ._vm_record import Records
 from ._vm_strings import GENERIC_BIOS_STRINGS, require_valid
 
@@ -28,7 +29,7 @@ class Settings(Placement, Records):
             reason = "DMC disabled"
         elif row["is_control_domain"]:
             reason = "control domain"
-        elif self.metrics_row(ref).get("nested_virt", row["platform"].get("nested-virt") in ("1", "true")):
+        elif self.metrics_row(ref).get("nested_virt", is_true(row["platform"].get("nested-virt"))):
             reason = "nested virt"
         if reason:
             if not (static_min <= dynamic_min == dynamic_max == static_max):
@@ -126,7 +127,7 @@ class Settings(Placement, Records):
         if value < max(1, row["VCPUs_at_startup"]):
             raise Failure("INVALID_VALUE", VCPU_RULE, str(value))
         self.db.set("VM", ref, "VCPUs_max", value)
-        self.update_overhead(ref)
+        self._limits_changed(ref)
 
     def set_VCPUs_at_startup(self, ref: str, value: int) -> None:
         if self.is_dom0(ref):

@@ -47,9 +47,23 @@ NEVER_LISTED = frozenset(
     )
 )
 
+# Operations that 8.2 does not list either: it has its own list of what it does (xapi_vm_lifecycle.ml of v1.249).
+NEVER_LISTED_IN_8_2 = NEVER_LISTED | {"metadata_export"}
+
 # Sets of operations that run beside each other, and single ones that run beside a state.
 TOGETHER = ({"clone", "copy", "export"}, {"get_boot_record"}, {"snapshot", "checkpoint"})
 BESIDE = {("snapshot_with_quiesce", "snapshot"), ("migrate_send", "metadata_export"), ("migrate_send", "clean_shutdown"), ("migrate_send", "clean_reboot")}
+
+BESIDE_IN_8_2 = BESIDE | {("migrate_send", "start"), ("migrate_send", "start_on")}
+
+# What runs while the pool's hosts are of different versions (rpu_allowed_vm_operations in xapi_globs.ml).
+WHILE_UPGRADING = frozenset(
+    words(
+        "assert_operation_valid changing_memory_live changing_shadow_memory_live changing_VCPUs_live clean_reboot clean_shutdown clone copy csvm "
+        "destroy export get_boot_record hard_reboot hard_shutdown import make_into_template migrate_send pause pool_migrate power_state_reset "
+        "provision resume resume_on send_sysrq send_trigger start start_on suspend unpause update_allowed_operations"
+    )
+)
 
 ON_TEMPLATES = frozenset(
     words(

@@ -92,17 +92,18 @@ class Templates(Reverts):
             self.db.delete("VUSB", vusb)
         if "groups" in row:
             self.db.set("VM", ref, "groups", [])
-        if self.is_set("VM_metrics", row["metrics"]):
-            self.db.delete("VM_metrics", row["metrics"])
-        self.db.update("VM", ref, metrics=NULL, is_a_template=True)
+        metrics = row["metrics"]
+        self.db.set("VM", ref, "metrics", NULL)
+        # What was a template before has no metrics any more: xapi stumbles over that, with all above done.
+        self.db.delete("VM_metrics", self.existing("VM_metrics", metrics))
+        self.db.set("VM", ref, "is_a_template", True)
 
     @operation("provision")
     async def provision(self, ref: str) -> None:
         # Read before anything changes: a broken document leaves the template a template.
         text = self.row(ref)["other_config"].get("disks")
         disks = wanted_disks(text) if text is not None else []
-        for disk in disks:
-            self._require_unambiguous(disk.sr)
+        self._require_unambiguous([disk.sr for disk in disks])
         self._become_vm(ref)
         if not disks and "postinstall" not in self.row(ref)["other_config"]:
             return
@@ -115,9 +116,16 @@ class Templates(Reverts):
             raise
         self.db.drop("VM", ref, "other_config", "disks", "postinstall")
 
-    def _require_unambiguous(self, sr: str) -> None:
-        if sr not in self.db.table("SR").by_uuid and len(self.db.where("SR", name_label=sr)) > 1:
-            raise internal_error("Message_forwarding.Forward(Local).VM.Ambigious_provision_spec")
+    def _require_unambiguous(self, srs: list[str]) -> None:
+        """One after the other, up to one that nobody knows: that is refused where its disk is made."""
+        for sr in srs:
+            if sr in self.db.table("SR").by_uuid:
+                continue
+            known = self.db.where("SR", name_label=sr)
+            if not known:
+                return
+            if len(known) > 1:
+                raise internal_error("Message_forwarding.Forward(Local).VM.Ambigious_provision_spec")
 
     async def _create_disk(self, ref: str, disk: WantedDisk, made: list[tuple[str, str]]) -> None:
         sr = self.db.table("SR").by_uuid.get(disk.sr)

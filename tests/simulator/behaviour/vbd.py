@@ -12,6 +12,7 @@ from ..engine.failure import NULL, Failure
 from . import _device_names as names
 from ._progress import other_operation
 from ._vbd_operations import OPERATIONS, Check, domain_type
+from ._vdi_types import spelt
 
 # Seconds between two rounds of the collector (X/db_gc_util.ml).
 SWEEP_EVERY = 30.0
@@ -70,7 +71,7 @@ class VBD(Behaviour):
         if not args["empty"]:
             kind = self.db.row("VDI", args["VDI"])["type"]
             if kind in HIDDEN_TYPES:
-                raise Failure("VDI_INCOMPATIBLE_TYPE", args["VDI"], kind)
+                raise Failure("VDI_INCOMPATIBLE_TYPE", args["VDI"], spelt(kind))
         if args["type"] == "CD" and args["mode"] != "RO":
             raise Failure("VBD_CDS_MUST_BE_READONLY")
         if args["type"] != "CD" and args["empty"]:

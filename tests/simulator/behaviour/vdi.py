@@ -13,6 +13,7 @@ from ..engine.failure import NULL, Failure
 from ._vdi_branches import Branches
 from ._vdi_fields import Fields
 from ._vdi_operations import ADVERTISED, Check
+from ._vdi_types import spelt
 from .drivers.errors import Unimplemented
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -48,7 +49,7 @@ class VDI(Branches, Fields):
             await self.engine.pass_time("VDI.create")
             self.other("SR").host_of(sr)
             if args["type"] == "cbt_metadata":
-                raise Failure("VDI_INCOMPATIBLE_TYPE", "", "cbt_metadata")
+                raise Failure("VDI_INCOMPATIBLE_TYPE", "", spelt("cbt_metadata"))
             try:
                 vdi = self.other("SR").driver(sr).vdi_create(sr, args)
             except Unimplemented:

@@ -30,8 +30,9 @@ class Appliance(Behaviour):
 
     def check(self, ref: str, op: str) -> None:
         row = self.row(ref)
-        if row["current_operations"]:
-            raise Failure("OTHER_OPERATION_IN_PROGRESS", "VM_appliance", ref)
+        for task, running in row["current_operations"].items():
+            told = (running, task) if self.engine.schema.level == "26" else ()
+            raise Failure("OTHER_OPERATION_IN_PROGRESS", "VM_appliance", ref, *told)
         if not row["VMs"]:
             raise Failure("OPERATION_NOT_ALLOWED", "Appliance has no VMs.")
         states, refusal = NEEDS[op]
@@ -57,8 +58,8 @@ class Appliance(Behaviour):
     async def _all(self, ref: str, message: str, wanted: str, *arguments: Any) -> None:
         """Send `message` to every VM that is not yet as wanted: VMs of one order at the same time, starts in ascending order."""
         targets = [vm for vm in self.row(ref)["VMs"] if self._state(vm) != wanted]
-        targets.sort(key=self._order, reverse=message != "start")
-        for _unused, group in groupby(targets, key=self._order):
+        in_order = sorted(targets, key=self._order, reverse=message != "start")
+        for _unused, group in groupby(in_order, key=self._order):
             await asyncio.gather(*(self._one(vm, message, arguments) for vm in group))
         failed = [vm for vm in targets if self._state(vm) != wanted]
         if failed:

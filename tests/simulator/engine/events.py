@@ -131,7 +131,8 @@ class Events:
                 if subscription.includes(lower, ref):
                     kind = "add" if table.created[ref] > first else "mod"
                     generation = table.modified[ref]
-                    event = _event(lower, kind, ref, generation, self.db.public(name, table.rows[ref]))
+                    number = table.created[ref] if kind == "add" else generation
+                    event = _event(lower, kind, ref, number, self.db.public(name, table.rows[ref]))
                     groups["alert" if name == ALERTS else kind].append((generation, event))
             for ref, created, deleted in reversed(table.deleted):
                 if deleted <= first:
@@ -175,12 +176,9 @@ class Queues:
         self._sessions[session] = (known | {name.lower() for name in classes}, position)
 
     def unregister(self, session: str, classes: list[str]) -> None:
-        known, position = self._sessions.get(session, (set(), ""))
-        left = known - {name.lower() for name in classes}
-        if left:
-            self._sessions[session] = (left, position)
-        else:
-            self._sessions.pop(session, None)
+        known, position = self._sessions.get(session, (set(), self.events.token(alerts=self.events.db.generation)))
+        # Who wants nothing any more is registered still: what comes next is nothing, not a refusal.
+        self._sessions[session] = (known - {name.lower() for name in classes}, position)
 
     def registered(self, session: str) -> bool:
         return session in self._sessions

@@ -62,13 +62,17 @@ class Tasks:
         self._finish(ref, result=result, status="success")
 
     def fail(self, ref: str, failure: Failure) -> None:
-        cancelled = failure.code == "TASK_CANCELLED"
-        self._finish(ref, error_info=failure.description, status="cancelled" if cancelled else "failure")
+        """A task that was cancelled keeps no error: its status says it all (exec_with_context in X/server_helpers.ml)."""
+        if failure.code == "TASK_CANCELLED":
+            self._finish(ref, status="cancelled")
+        else:
+            self._finish(ref, error_info=failure.description, status="failure")
 
     def _finish(self, ref: str, **outcome: Any) -> None:
         self.cancelled.discard(ref)
         self.running.pop(ref, None)
-        if not self.db.exists("task", ref):
+        # A client may have set the status of its own task, which then stays (X/taskHelper.ml).
+        if not self.db.exists("task", ref) or self.db.get("task", ref, "status") != "pending":
             return
         self.db.update("task", ref, allowed_operations=[], finished=self.engine.clock.now(), progress=1.0, **outcome)
         if ref in self.doomed:
@@ -117,6 +121,8 @@ class Tasks:
         if self.db.get("task", ref, "status") in FINISHED:
             self.db.delete("task", ref)
         else:
+            if "task" in self.db.get("task", ref, "current_operations"):
+                raise Failure("MAP_DUPLICATE_KEY", "task", "current_operations", ref, "task")
             self.doomed.add(ref)
             self.db.put("task", ref, "current_operations", "task", "destroy")
 

@@ -32,6 +32,13 @@ def session(simulator: Simulator) -> Any:
     return simulator.session()
 
 
+def until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "not within ten seconds"
+        time.sleep(0.02)
+
+
 def create(session: Any, name: str = "net") -> str:
     return str(session.network.create({"name_label": name, "other_config": {}}))
 
@@ -229,6 +236,29 @@ def test_next_tells_what_happens_from_now_on(session: Any) -> None:
     assert [(event["class"], event["operation"], event["ref"]) for event in events] == [("network", "add", ref)]
     assert float(events[0]["timestamp"]) > 1e9
     session.event.unregister(["network"])
+
+
+def test_who_wants_nothing_any_more_is_registered_still(simulator: Simulator, session: Any) -> None:
+    # Next.assert_subscribed in xapi_event.ml asks whether there is a subscription, not what it is for: the call waits for nothing.
+    session.event.register(["network"])
+    session.event.unregister(["network"])
+    answers: list[list[str]] = []
+    waiting = threading.Thread(target=lambda: answers.append(refusal(session.event.next)))
+    waiting.start()
+    until(lambda: any(call.method == "event.next" for call in simulator.calls))
+    session.session.logout()
+    waiting.join(10)
+    assert answers[0][0] == "SESSION_INVALID"
+
+
+def test_an_event_is_numbered_by_what_it_tells(session: Any) -> None:
+    token = session.event.from_(["network"], "", 0.0)["token"]
+    create(session)
+    (made,) = session.event.from_(["network"], token, 1.0)["events"]
+    session.network.set_name_label(made["ref"], "renamed")
+    (again,) = session.event.from_(["network"], token, 1.0)["events"]
+    # from_inner in xapi_event.ml: an add has the number of the object's making, however it was changed since.
+    assert (again["operation"], again["id"]) == ("add", made["id"])
 
 
 # Alerts

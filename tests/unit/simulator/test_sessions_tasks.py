@@ -171,8 +171,28 @@ def test_cancelled(working: Simulator) -> None:
     assert list(session.task.get_current_operations(task).values()) == ["cancel"]
     until(lambda: session.task.get_status(task) != "pending")
     record = session.task.get_record(task)
-    assert (record["status"], record["error_info"]) == ("cancelled", ["TASK_CANCELLED", task])
+    # exec_with_context in xapi's server_helpers.ml ends a cancelled call by TaskHelper.cancel, which writes no error.
+    assert (record["status"], record["error_info"], record["progress"]) == ("cancelled", [], 1.0)
     assert session.VM.get_by_name_label("copy") == []
+
+
+def test_a_status_that_its_client_set_stays(working: Simulator) -> None:
+    session = working.session()
+    task = slow(session)
+    session.task.set_status(task, "failure")
+    until(lambda: session.VM.get_by_name_label("copy") != [] and working.engine.tasks.running == {})
+    # TaskHelper.complete looks whether it is pending still.
+    assert (session.task.get_status(task), session.task.get_result(task)) == ("failure", "")
+
+
+def test_destroying_what_runs_twice(working: Simulator) -> None:
+    session = working.session()
+    task = slow(session)
+    session.task.destroy(task)
+    assert session.task.get_current_operations(task) == {"task": "destroy"}
+    # Xapi_task.destroy adds to a map.
+    assert refusal(session.task.destroy, task) == ["MAP_DUPLICATE_KEY", "task", "current_operations", task, "task"]
+    until(lambda: session.task.get_status(task) == "success")
 
 
 def test_cancelling_what_is_done_does_nothing(session: Any) -> None:

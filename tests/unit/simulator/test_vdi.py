@@ -69,7 +69,7 @@ def test_sizes_that_no_vhd_has_are_refused(make: Make, size: int) -> None:
 
 
 def test_cbt_metadata_cannot_be_created(make: Make) -> None:
-    assert refusal(lambda: make(type="cbt_metadata")) == ["VDI_INCOMPATIBLE_TYPE", "", "cbt_metadata"]
+    assert refusal(lambda: make(type="cbt_metadata")) == ["VDI_INCOMPATIBLE_TYPE", "", "CBT metadata"]
 
 
 def test_an_iso_sr_makes_images_named_after_themselves(session: Any, make: Make) -> None:
@@ -247,7 +247,7 @@ def test_data_destroy_leaves_the_log(session: Any, make: Make) -> None:
     # `update` comes from the driver's VDI_UPDATE, which ext has and the recording's file SR has not.
     assert set(record["allowed_operations"]) == {"generate_config", "forget", "destroy", "update"}
     assert session.VDI.list_changed_blocks(snapshot, disk) == "AAAAAAAAAAA="
-    assert refusal(session.VDI.clone, snapshot) == ["VDI_INCOMPATIBLE_TYPE", snapshot, "cbt_metadata"]
+    assert refusal(session.VDI.clone, snapshot) == ["VDI_INCOMPATIBLE_TYPE", snapshot, "CBT metadata"]
 
 
 def test_snapshots_have_no_tracking_of_their_own(session: Any, make: Make) -> None:

@@ -174,20 +174,6 @@ def test_a_vm_that_is_nailed_down(session: Any, wait: Any) -> None:
     assert refusal(session.VM.suspend, vm) == ["VM_IS_IMMOBILE", vm]
 
 
-def test_a_guest_that_cannot_sleep_says_why(simulator: Simulator, session: Any, running: str) -> None:
-    host = session.VM.get_resident_on(running)
-    behaviour: Any = simulator.engine.behaviours["VM"]
-
-    async def tell() -> None:
-        place = f"/local/domain/{session_domid}"
-        behaviour.xenstore(host).write(f"{place}/data/cant_suspend_reason", "a disk is busy")
-        behaviour.xenstore(host).write(f"{place}/data/updated", "1")
-
-    session_domid = session.VM.get_domid(running)
-    simulator.run(tell())
-    assert refusal(session.VM.suspend, running) == ["VM_NON_SUSPENDABLE", running, "a disk is busy"]
-
-
 # Beside each other
 
 

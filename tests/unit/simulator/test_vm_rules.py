@@ -1,0 +1,193 @@
+# Copyright: (c) 2026, the xapi.xenserver authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VM and its devices: rules that only xapi's source tells (each test names the file); how levels differ is in test_vm_levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from simulator import NULL, Simulator, VirtualClock
+
+from ._machines import add_nic, attach, disks, machine, only, refusal
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with Simulator("one_host", clock=VirtualClock()) as simulator:
+        yield simulator
+        assert simulator.problems == []
+
+
+@pytest.fixture(scope="module")
+def session(simulator: Simulator) -> Any:
+    return simulator.session()
+
+
+@pytest.fixture
+def vm(session: Any) -> str:
+    return machine(session)
+
+
+def run(simulator: Simulator, cls: str, ref: str, **fields: Any) -> None:
+    """Write fields that no message writes."""
+
+    async def update() -> None:
+        simulator.engine.db.update(cls, ref, **fields)
+
+    simulator.run(update())
+
+
+# A VM that was a template (set_is_a_template in xapi_vm_helpers.ml, update_vm in xapi_xenops.ml)
+
+
+def test_a_template_twice(session: Any, vm: str) -> None:
+    session.VM.set_is_a_template(vm, True)
+    assert session.VM.get_metrics(vm) == NULL
+    session.VM.set_is_a_template(vm, False)
+    # VM_metrics.destroy of what is not there raises, after all else is done.
+    assert refusal(session.VM.set_is_a_template, vm, True) == ["HANDLE_INVALID", "VM_metrics", NULL]
+    assert session.VM.get_is_a_template(vm) is False
+
+
+def test_nobody_sees_a_former_template_run(session: Any, vm: str) -> None:
+    session.VM.set_is_a_template(vm, True)
+    session.VM.set_is_a_template(vm, False)
+    session.VM.start(vm, False, False)
+    record = session.VM.get_record(vm)
+    assert (record["power_state"], record["domid"], record["consoles"]) == ("Halted", -1, [])
+    assert record["resident_on"] != NULL
+    told = ["INTERNAL_ERROR", "VM not in expected power state after completing operation", vm, "paused", "halted"]
+    assert refusal(session.VM.start, vm, True, False) == told
+    # A copy has metrics of its own.
+    copy = session.VM.clone(vm, "copy")
+    session.VM.start(copy, False, False)
+    assert session.VM.get_power_state(copy) == "Running"
+
+
+# Destroy (xapi_vm.ml, xapi_vtpm.ml)
+
+
+def test_a_sleeping_vm_with_a_vtpm_is_not_destroyed(simulator: Simulator, session: Any, vm: str) -> None:
+    vtpm = session.VTPM.create(vm, False)
+    session.VM.start(vm, False, False)
+    simulator.run(simulator.clock.sleep(5))
+    session.VM.suspend(vm)
+    assert refusal(session.VM.destroy, vm) == ["VM_BAD_POWER_STATE", vm, "halted", "suspended"]
+    assert session.VM.get_VTPMs(vm) == [vtpm]
+
+
+def test_what_goes_before_a_default_template_is_kept(session: Any, vm: str) -> None:
+    # The key alone does it: the VM need not be a template. Its VTPM is gone by then.
+    session.VTPM.create(vm, False)
+    session.VM.add_to_other_config(vm, "default_template", "true")
+    assert refusal(session.VM.destroy, vm) == ["VM_CANNOT_DELETE_DEFAULT_TEMPLATE"]
+    assert session.VM.get_VTPMs(vm) == []
+
+
+# What is looked at first (message_forwarding.ml)
+
+
+def test_a_clone_of_a_sleeper_looks_for_the_image_first(session: Any, vm: str) -> None:
+    assert refusal(session.VM.csvm, vm) == ["HANDLE_INVALID", "VDI", NULL]
+
+
+def test_a_checkpoint_of_a_vm_that_does_not_run_needs_a_host_with_its_disks(simulator: Simulator, session: Any, vm: str) -> None:
+    session.VM.start(vm, False, False)
+    simulator.run(simulator.clock.sleep(5))
+    session.VM.suspend(vm)
+    sr = session.VDI.get_SR(disks(session, vm)[0])
+    pbds = session.SR.get_PBDs(sr)
+    for pbd in pbds:
+        run(simulator, "PBD", pbd, currently_attached=False)
+    try:
+        assert refusal(session.VM.checkpoint, vm, "now") == ["NO_HOSTS_AVAILABLE"]
+    finally:
+        for pbd in pbds:
+            run(simulator, "PBD", pbd, currently_attached=True)
+
+
+def test_the_first_storage_of_a_template_that_nobody_knows(session: Any) -> None:
+    template = session.VM.clone(session.VM.get_by_name_label("Other install media")[0], "two unknown")
+    pair = [session.SR.introduce(uuid, "twin", "", "dummy", "", False, {}) for uuid in ("", "")]
+    disk = '<disk device="{}" size="4194304" sr="{}" bootable="false" type="system"/>'
+    text = "<provision>{}</provision>".format
+    ambiguous = ["INTERNAL_ERROR", "Message_forwarding.Forward(Local).VM.Ambigious_provision_spec"]
+    session.VM.add_to_other_config(template, "disks", text(disk.format("0", "twin") + disk.format("1", "nowhere")))
+    assert refusal(session.VM.provision, template) == ambiguous
+    session.VM.remove_from_other_config(template, "disks")
+    session.VM.add_to_other_config(template, "disks", text(disk.format("0", "nowhere") + disk.format("1", "twin")))
+    assert refusal(session.VM.provision, template) == ["UUID_INVALID", "sr", "nowhere"]
+    for sr in pair:
+        session.SR.forget(sr)
+
+
+# Small ones
+
+
+def test_a_name_for_one_blob(session: Any, vm: str) -> None:
+    session.VM.create_new_blob(vm, "notes", "text/plain", False)
+    before = len(session.blob.get_all())
+    assert refusal(session.VM.create_new_blob, vm, "notes", "text/plain", False) == ["MAP_DUPLICATE_KEY", "VM", "blobs", vm, "notes"]
+    assert len(session.blob.get_all()) == before + 1  # xapi_vm.ml: made before it is named
+
+
+def test_more_cpus_for_a_running_control_domain(simulator: Simulator, session: Any, vm: str) -> None:
+    session.VM.start(vm, False, False)
+    run(simulator, "VM", vm, is_control_domain=True)
+    session.VM.set_VCPUs_max(vm, 4)
+    assert session.VM.get_requires_reboot(vm) is True
+    run(simulator, "VM", vm, is_control_domain=False)
+
+
+def test_a_sleeper_made_by_hand_has_a_kind(session: Any, vm: str) -> None:
+    record = {**session.VM.get_record(vm), "power_state": "Suspended", "domain_type": "hvm", "last_booted_record": "x"}
+    record |= {"last_boot_CPU_flags": {"vendor": "x"}, "suspend_VDI": disks(session, vm)[0]}
+    made = session.VM.create(record)
+    assert session.VM_metrics.get_current_domain_type(session.VM.get_metrics(made)) == "hvm"
+
+
+def test_looking_again_looks_at_the_devices_too(session: Any, vm: str) -> None:
+    copy = session.VM.clone(vm, "copy")
+    drives = session.VM.get_VBDs(copy)
+    assert [session.VBD.get_allowed_operations(vbd) for vbd in drives] == [[] for _unused in drives]
+    session.VM.update_allowed_operations(copy)
+    assert all("attach" in session.VBD.get_allowed_operations(vbd) for vbd in drives)
+
+
+def test_groups_need_their_licence(simulator: Simulator, session: Any, vm: str) -> None:
+    pool = only(session.pool.get_all())
+    before = session.pool.get_restrictions(pool)
+    run(simulator, "pool", pool, restrictions={**before, "restrict_vm_groups": "true"})
+    try:
+        assert refusal(session.VM.set_groups, vm, []) == ["LICENCE_RESTRICTION", "VM_groups"]
+    finally:
+        run(simulator, "pool", pool, restrictions=before)
+
+
+def test_how_refusals_spell_types_of_disks(simulator: Simulator, session: Any, vm: str) -> None:
+    disk = disks(session, vm)[0]
+    for kind, spelt in (("redo_log", "Redo log"), ("ha_statefile", "HA statefile"), ("cbt_metadata", "CBT metadata")):
+        run(simulator, "VDI", disk, type=kind)
+        # vdi_type_to_string in record_util.ml
+        assert refusal(lambda: attach(session, vm, disk, device="7")) == ["VDI_INCOMPATIBLE_TYPE", disk, spelt]
+    run(simulator, "VDI", disk, type="user")
+
+
+def test_an_attached_nic_of_a_paused_vm(session: Any, vm: str) -> None:
+    nic = add_nic(session, vm, session.network.get_all()[0], "5")
+    session.VM.start(vm, True, False)
+    # Helpers.is_running asks for a domain.
+    assert refusal(session.VIF.destroy, nic) == ["OPERATION_NOT_ALLOWED", "VIF currently attached to a running VM"]
+
+
+def test_system_domains_share_disks(session: Any, vm: str) -> None:
+    other = machine(session)
+    attach(session, other, disks(session, vm)[0], device="5")
+    session.VM.start(vm, False, False)
+    assert refusal(session.VM.start, other, False, False)[0] == "VDI_IN_USE"
+    # system_domains.ml: a key of other_config makes one.
+    session.VM.add_to_other_config(other, "is_system_domain", "true")
+    session.VM.start(other, False, False)
