@@ -7,13 +7,18 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from .trust import Trust
+
 SEND_BUFFER = 64 * 1024
-CUT = (ConnectionError, http.client.IncompleteRead, http.client.BadStatusLine)
+# A connection that ends without TLS's own farewell is a cut as well.
+ENDED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+CUT = (*ENDED, http.client.IncompleteRead, http.client.BadStatusLine)
 
 
 @dataclass
@@ -29,17 +34,24 @@ class Answer:
 
 
 class Client:
-    """One server, plain HTTP."""
+    """One server: plain HTTP, or TLS when there is a `trust`."""
 
-    def __init__(self, address: str, port: int, timeout: float = 60) -> None:
-        self.address, self.port, self.timeout = address, port, timeout
+    def __init__(self, address: str, port: int, timeout: float = 60, trust: Trust | None = None) -> None:
+        self.address, self.port, self.timeout, self.trust = address, port, timeout, trust
         self._connection: http.client.HTTPConnection | None = None
         self._number = 0
 
     @classmethod
-    def of(cls, url: str) -> Client:
+    def of(cls, url: str, trust: Trust | None = None) -> Client:
         parts = urlsplit(url)
+        if parts.scheme == "https":
+            return cls(parts.hostname or "", parts.port or 443, trust=trust or Trust())
         return cls(parts.hostname or "", parts.port or 80)
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        if self.trust is not None:
+            return self.trust.connection(self.address, self.port, timeout)
+        return http.client.HTTPConnection(self.address, self.port, timeout=timeout)
 
     def call(self, method: str, params: list[Any]) -> dict[str, Any]:
         """``{"result": …}`` or ``{"error": [code, …]}``."""
@@ -59,12 +71,12 @@ class Client:
         # A server may close a kept-alive connection between two calls; one repeat on a new one is what every client does.
         for attempt in (1, 2):
             if self._connection is None:
-                self._connection = http.client.HTTPConnection(self.address, self.port, timeout=self.timeout)
+                self._connection = self._connect(self.timeout)
             try:
                 self._connection.request("POST", path, body, {"Content-Type": "application/json"})
                 response = self._connection.getresponse()
                 return response.status, response.read()
-            except (ConnectionError, http.client.BadStatusLine):
+            except (*ENDED, http.client.BadStatusLine):
                 self.close()
                 if attempt == 2:
                     raise
@@ -78,7 +90,7 @@ class Client:
     def http(self, verb: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None, timeout: float) -> Answer:
         """One request on a connection of its own, with no header that the recording does not have."""
         target = path + ("?" + "&".join(f"{quote(key)}={quote(value)}" for key, value in query.items()) if query else "")
-        connection = http.client.HTTPConnection(self.address, self.port, timeout=timeout)
+        connection = self._connect(timeout)
         answer = Answer()
         try:
             connection.putrequest(verb, target, skip_accept_encoding=True)
@@ -107,6 +119,6 @@ def _send(connection: http.client.HTTPConnection, body: bytes | None) -> bool:
     """Whether the body went out; if not, the server may still have answered before it read everything."""
     try:
         connection.send(body or b"")
-    except ConnectionError:
+    except ENDED:
         return False
     return True

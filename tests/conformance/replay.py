@@ -63,6 +63,8 @@ class Replay:
         self.sessions: dict[str, str] = {}
         self.token = ""
         self.number = 0
+        # What the last step was answered: a call's envelope, a task's record, or an HTTP answer.
+        self.answer: Any = None
         self.went_wrong = False
         self.patience = Patience(self.steps)
         # Task symbol → its name, which says what an upload tried.
@@ -105,7 +107,7 @@ class Replay:
         self.patience.before(step)
         while True:
             before = self.bindings.copy()
-            answer = self._ask(step)
+            self.answer = answer = self._ask(step)
             differences = self._compare(step, answer)
             if not differences or not self.patience.again(step["call"], answer):
                 break
@@ -172,7 +174,7 @@ class Replay:
 
     def _task(self, step: dict[str, Any]) -> list[Difference]:
         at = step.get("at", "coordinator")
-        record = self._final_record(self.bindings.resolve(step["task"]), at, may_be_pending=step["record"]["status"] == "pending")
+        self.answer = record = self._final_record(self.bindings.resolve(step["task"]), at, may_be_pending=step["record"]["status"] == "pending")
         return Matcher(self.bindings).match(step["record"], self._inward(record), "task")
 
     def _final_record(self, task: str, at: str, *, may_be_pending: bool) -> dict[str, Any]:
@@ -195,7 +197,7 @@ class Replay:
         timeout = SILENT_AFTER if step.get("broken") == "TimeoutError" else HTTP_TIMEOUT
         query = self._outward(step["query"])
         client = self._client(step.get("at", "coordinator"))
-        answer = client.http(step["http"], step["path"], query, step["request_headers"], body, timeout)
+        self.answer = answer = client.http(step["http"], step["path"], query, step["request_headers"], body, timeout)
         return self._check_http(step, body, answer)
 
     def _check_http(self, step: dict[str, Any], body: bytes | None, answer: Answer) -> list[Difference]:

@@ -32,6 +32,8 @@ Call = Callable[..., Any]
 SKIPPED = ("MESSAGE_METHOD_UNKNOWN", "MESSAGE_REMOVED", "MESSAGE_DEPRECATED", "RBAC_PERMISSION_DENIED")
 # Fields whose whole value is secret.
 SECRET_FIELDS = {("secret", "value"), ("VTPM", "contents")}
+# Maps whose keys only name secrets: which parameters a storage driver takes, and what each is for.
+DESCRIPTIONS = {("SM", "configuration")}
 # What of a record says where its host is.
 ADDRESS_FIELDS = {"host": ("address",), "PIF": ("IP",), "console": ("location",)}
 
@@ -110,15 +112,17 @@ def without_secrets(records: Records, schema: Schema) -> Records:
 
 def _public(schema: Schema, cls: str, row: Mapping[str, Any]) -> dict[str, Any]:
     fields = schema.classes[cls].fields
-    return {name: "" if _is_secret(cls, name, fields[name].type) else _without(value) for name, value in row.items()}
+    return {name: "" if _is_secret(cls, name, fields[name].type) else _without(cls, name, value) for name, value in row.items()}
 
 
 def _is_secret(cls: str, name: str, kind: Type) -> bool:
     return (cls, name) in SECRET_FIELDS or (kind.kind, kind.name) == ("string", "secret")
 
 
-def _without(value: Any) -> Any:
-    return {key: item for key, item in value.items() if not is_secret(str(key))} if isinstance(value, Mapping) else value
+def _without(cls: str, name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping) or (cls, name) in DESCRIPTIONS:
+        return value
+    return {key: item for key, item in value.items() if not is_secret(str(key))}
 
 
 def on_loopback(records: Records) -> None:

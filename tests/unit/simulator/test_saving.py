@@ -116,6 +116,11 @@ def test_no_secret_is_in_it(world: dict[str, Any]) -> None:
     assert not {"session", "task"} & set(world["records"])
 
 
+def test_what_a_driver_wants_to_know_is_no_secret(world: dict[str, Any]) -> None:
+    """SM.configuration describes device_config's keys; no value of one is there."""
+    assert any("cifspassword" in row["configuration"] for row in world["records"]["SM"].values())
+
+
 def test_hosts_are_on_loopback(world: dict[str, Any]) -> None:
     records = world["records"]
     (pool,) = records["pool"].values()
