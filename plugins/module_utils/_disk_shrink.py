@@ -12,9 +12,11 @@ from ._codec import format_bytes
 from ._disk_build import Extent
 from ._disk_content import Content, identity_of, is_unfinished, mark_of
 from ._disk_extents import import_extents
+from ._disk_job import DiskJob
 from ._disk_layout import Layout
 from ._disk_local import LocalPartition
-from ._disk_rewrite import REPLACES, REWRITES, DiskJob, refuse_busy
+from ._disk_rewrite import refuse_busy
+from ._disk_swap import ON_THE_WAY
 from ._errors import XenError
 from ._lookup import Found, Record
 from ._render_devices import CONTENT, UNFINISHED, vdi
@@ -106,7 +108,7 @@ def _add_steps(job: DiskJob, found: Found, layout: Layout, content: Content, sr:
 
 def _new(job: DiskJob, source: Record, sr: str, content: Content, *, complete: bool) -> Record:
     """The copy keeps whose disk it is and what for, not what was said of the content of its source."""
-    keys = {key: value for key, value in source["other_config"].items() if key not in (CONTENT, REWRITES, REPLACES)}
+    keys = {key: value for key, value in source["other_config"].items() if key not in {CONTENT, *ON_THE_WAY}}
     kept = {key: source[key] for key in ("name_description", "type", "sharable", "tags", "xenstore_data")}
     mark = content.mark if complete else f"{UNFINISHED} {content.mark}"
     fixed: Record = {"read_only": False, "sm_config": {}, "other_config": marked({**keys, CONTENT: mark}, job.session.run_id)}

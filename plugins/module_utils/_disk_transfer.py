@@ -14,7 +14,7 @@ from typing import Any
 
 from ._disk_content import is_unfinished
 from ._disk_extents import exported, import_extents
-from ._disk_rewrite import find_disk
+from ._disk_job import find_disk
 from ._errors import NotFound, XenError
 from ._lookup import Found, Record, View
 from ._plan import Plan

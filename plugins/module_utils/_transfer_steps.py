@@ -10,9 +10,10 @@ from typing import Any
 
 from ._codec import format_bytes
 from ._disk_extents import import_extents
+from ._disk_job import DiskJob
 from ._disk_local import disk_extents
-from ._disk_rewrite import REPLACES, REWRITES, DiskJob
 from ._disk_stream import Transfer
+from ._disk_swap import ON_THE_WAY
 from ._errors import XenError
 from ._lookup import Found, Record, View
 from ._plan import Values
@@ -25,7 +26,7 @@ from ._vdi import refuse_without_room
 SOURCE, BASE = "xen_ansible:transferred", "xen_ansible:transfer_base"
 # On the snapshot: the uuid of the new disk.
 TARGET = "xen_ansible:transfer_target"
-OURS = {SOURCE, BASE, TARGET, REWRITES, REPLACES}
+OURS = {SOURCE, BASE, TARGET, *ON_THE_WAY}
 
 
 @dataclass
