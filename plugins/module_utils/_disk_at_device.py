@@ -201,7 +201,7 @@ def _add_create(disk: Disk, former: Found | None) -> None:
     def write() -> None:
         session: Any = job.session  # The protocol of devices leaves out what streams need.
         size = content.size if is_exact(content.size) else session.call("VDI.get_virtual_size", disk.vdi)
-        with explained(session, ref, f"disk {name!r}"):
+        with explained(session, ref, f"disk {name!r}", size):
             disk.transfer = import_extents(session, disk.vdi, content.extents(), size, label=f"disk {name!r}", timeout=timeout)
 
     def mark() -> None:

@@ -20,6 +20,7 @@ from ._errors import XenError
 from ._lookup import Found, Record
 from ._plan import Values
 from ._render_devices import vdi
+from ._storage_full import explained
 from ._task import run_task
 from ._vdi import is_exact
 from ._vdi_find import names_of, refuse_in_use
@@ -73,7 +74,9 @@ def plan_rewrite(job: DiskJob, found: Found, *, size: int | None, write: Callabl
         run_task(session, "VDI.resize", job.ref, size, timeout=job.timeout, what=f"disk {name!r} to grow")
 
     def rewrite() -> None:
-        job.transfer = write(job.ref, session.call("VDI.get_virtual_size", job.ref))
+        room = session.call("VDI.get_virtual_size", job.ref)
+        with explained(session, record["SR"], f"disk {name!r}", room):
+            job.transfer = write(job.ref, room)
 
     def finish() -> None:
         for key, value in {**keys(session.call("VDI.get_virtual_size", job.ref)), REPLACES: uuid}.items():
@@ -82,9 +85,10 @@ def plan_rewrite(job: DiskJob, found: Found, *, size: int | None, write: Callabl
 
     job.plan.add(f"clone disk {name!r}", clone, lambda: session.call("VDI.destroy", job.ref))
     if size is not None:
-        job.plan.add(f"grow the clone to {format_bytes(size)}", grow)
-    job.plan.add(f"rewrite the clone of disk {name!r}", rewrite)
-    job.plan.add("mark the clone as complete", finish)
+        job.plan.add(f"grow the clone to {format_bytes(size)}", grow, lambda: None)
+    # What is done to the clone goes with it.
+    job.plan.add(f"rewrite the clone of disk {name!r}", rewrite, lambda: None)
+    job.plan.add("mark the clone as complete", finish, lambda: None)
     for place in places:
         add_swap(job.plan, session, place, name, lambda: source, lambda: job.ref)
     if places:
@@ -104,7 +108,8 @@ def _add_marks(job: DiskJob, found: Found, places: list[Place]) -> None:
 
     job.plan.add(f"mark disk {name!r} as being rewritten", lambda: _set_key(session, source, REWRITES, uuid), unmark)
     if places:
-        job.plan.add(f"note where disk {name!r} is attached", lambda: _set_key(session, source, PLACES, written(places)))
+        # Taken back by the step before.
+        job.plan.add(f"note where disk {name!r} is attached", lambda: _set_key(session, source, PLACES, written(places)), lambda: None)
 
 
 def foretell(job: DiskJob, record: Record, size: int | None) -> Values:

@@ -21,6 +21,7 @@ from ._errors import XenError
 from ._lookup import Found, Record
 from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._run import marked
+from ._storage_full import explained
 from ._task import run_task
 from ._vdi import is_exact, refuse_without_room
 from ._vdi_find import BY_NAME, get_sr, one_or_none
@@ -94,7 +95,8 @@ def _add_steps(job: DiskJob, found: Found, layout: Layout, content: Content, sr:
             yield from local[0].content()
             yield from layout.on(size if layout.gpt else content.size)
 
-        job.transfer = import_extents(job.session, job.ref, extents(), size, label=f"disk {name!r}", timeout=job.timeout)
+        with explained(job.session, sr, f"disk {name!r}", size):
+            job.transfer = import_extents(job.session, job.ref, extents(), size, label=f"disk {name!r}", timeout=job.timeout)
 
     def finish() -> None:
         job.session.call("VDI.set_other_config", job.ref, _new(job, record, sr, content, complete=True)["other_config"])
@@ -102,7 +104,8 @@ def _add_steps(job: DiskJob, found: Found, layout: Layout, content: Content, sr:
 
     job.plan.add(f"read {label} and make its filesystem smaller", shrink, close)
     job.plan.add(f"create disk {name!r}", create, lambda: job.session.call("VDI.destroy", job.ref))
-    job.plan.add(f"write the content of disk {name!r}", write)
+    # What is written goes with the disk.
+    job.plan.add(f"write the content of disk {name!r}", write, lambda: None)
     job.plan.add(f"mark the content of disk {name!r} as complete", finish)
 
 
