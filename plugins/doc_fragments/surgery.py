@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the xapi.xenserver authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk whose content is worked on, for modules that do so on the controller. The options are ``_disk_rewrite.DISK_OPTIONS``."""
+"""The disk whose content is worked on, for modules that do so on the controller. The options are ``_disk_job.DISK_OPTIONS``."""
 
 from __future__ import annotations
 

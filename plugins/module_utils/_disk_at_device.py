@@ -5,7 +5,8 @@
 What is at the device decides. The same mark: nothing is to be done, and nothing is read. Ours, but unfinished: made
 anew. Ours of other inputs: made anew when nothing on it is a loss, else only with ``force``. Anybody else's: refused
 without ``force``. A disk is always made anew as a fresh disk, which reads as zeros, so only what is not zero is sent;
-the one before is removed when the new one has taken its place (driver-operations §6.1).
+the one before is removed when the new one has taken its place (driver-operations §6.1), if not by this run, then by the
+next one (``_disk_former``).
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from ._device_steps import NEW_VBD, Disk, Wanted, add_attach, add_detach, add_me
 from ._devices import Job
 from ._disk_content import is_unfinished, kind_of, mark_of
 from ._disk_extents import import_extents
+from ._disk_former import add_destroy, add_destroy_former, add_mark_of_place, add_settling, is_on_its_way, replacing, settled
 from ._errors import XenError
 from ._lookup import Found, Record
 from ._plan import Values
 from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNFINISHED, vbd, vdi
 from ._run import marked, run_of
 from ._storage_full import explained
-from ._task import run_task
 from ._vbd import find_number, what_is_at
 from ._vdi import is_exact, refuse_without_room
 from ._vdi_find import BY_NAME, get_sr, refuse_in_use, sr_or_default
@@ -48,7 +49,8 @@ def plan_disk(job: Job, wanted: Wanted) -> Disk:
     if found and current and current[1]["other_config"].get(CONTENT) == wanted.content.mark:
         disk.vdi, disk.vbd = current[0], found[0]
         _refuse_elsewhere(job, current[1])
-        _plan_attachment(disk, found, current)
+        _plan_attachment(disk, found, settled(current))
+        add_settling(job, current)
         return disk
     if found:
         _refuse_foreign(job, wanted, found, current)
@@ -61,11 +63,12 @@ def plan_absent(job: Job, number: int, name: str, kind: str) -> Values | None:
     found = find_number(job, number)
     current = _disk_of(job, found)
     if not found or not current or kind_of(current[1]) != kind:
-        _remove_leftovers(job, name, kind, None)
+        _remove_leftovers(job, name, kind, None, disposable=True)
         return None
     refuse_not_ours_alone(job, found, current)
     add_removal(job, found, current)
-    _add_destroy(job, *current)
+    add_destroy_former(job, current)
+    add_destroy(job, *current)
     return vdi(current[1], job.view)
 
 
@@ -123,12 +126,14 @@ def _plan_attachment(disk: Disk, found: Found, current: Found) -> None:
 
 def _plan_new(disk: Disk, found: Found | None, current: Found | None) -> None:
     job, wanted = disk.job, disk.wanted
-    adopted = _remove_leftovers(job, wanted.name, wanted.content.kind, wanted.content.mark)
+    adopted = _remove_leftovers(job, wanted.name, wanted.content.kind, wanted.content.mark, disposable=wanted.content.disposable)
+    # A CD of others is only ejected.
+    former = current if current and found and (found[1]["type"] == "Disk" or kind_of(current[1]) == wanted.content.kind) else None
     if adopted:
         disk.vdi = adopted[0]
-        disk.shown["vdi"] = {key: value for key, value in vdi(adopted[1], job.view).items() if key != "attachments"}
+        disk.shown["vdi"] = {key: value for key, value in vdi(settled(adopted)[1], job.view).items() if key != "attachments"}
     else:
-        _add_create(disk)
+        _add_create(disk, former)
     drive = found if found and wanted.cd and found[1]["type"] == "CD" else None
     if drive:
         disk.vbd = drive[0]
@@ -137,14 +142,21 @@ def _plan_new(disk: Disk, found: Found | None, current: Found | None) -> None:
         if found:
             add_detach(job, found)
         add_attach(disk)
-    # A CD of others is only ejected.
-    if current and found and (found[1]["type"] == "Disk" or kind_of(current[1]) == wanted.content.kind):
-        _add_destroy(job, *current)
+    if former:
+        add_destroy_former(job, former)
+        add_destroy(job, *former)
+    if adopted:
+        add_settling(job, adopted)
+    elif former:
+        add_mark_of_place(job, lambda: disk.vdi, wanted.name)
     _foretell_vbd(disk, drive[1] if drive else None)
 
 
-def _remove_leftovers(job: Job, name: str, kind: str, mark: str | None) -> Found | None:
-    """What an interrupted run left, attached to nothing, goes; but a complete disk with the mark is the one that is wanted."""
+def _remove_leftovers(job: Job, name: str, kind: str, mark: str | None, *, disposable: bool) -> Found | None:
+    """What an interrupted run left, attached to nothing, goes; but a complete disk with the mark is the one that is wanted.
+
+    A complete one of other options goes too when nothing on it is a loss, and it was on its way into the place of another.
+    """
     adopted: Found | None = None
     for ref, record in job.view.load("VDI", {"name_label": name, **BY_NAME}).items():
         if record["VBDs"] or kind_of(record) != kind or record["other_config"].get(OWNER) != owner_of(job):
@@ -153,25 +165,21 @@ def _remove_leftovers(job: Job, name: str, kind: str, mark: str | None) -> Found
         if adopted is None and right_place and not is_unfinished(record) and mark_of(record) == mark:
             adopted = (ref, record)
         elif is_unfinished(record):
-            _add_destroy(job, ref, record)
+            add_destroy(job, ref, record)
+        elif disposable and is_on_its_way(record):
+            add_destroy_former(job, (ref, record))
+            add_destroy(job, ref, record)
     return adopted
 
 
-def _add_destroy(job: Job, ref: str, record: Record) -> None:
-    name = record["name_label"]
-    job.plan.add(
-        f"remove disk {name!r}",
-        lambda: run_task(job.session, "VDI.destroy", ref, timeout=job.params["timeout"], what=f"disk {name!r} to be removed"),
-    )
-
-
-def _add_create(disk: Disk) -> None:
+def _add_create(disk: Disk, former: Found | None) -> None:
     """Make it, write it, and mark it as complete in the end."""
     job, wanted = disk.job, disk.wanted
     content, name, timeout = wanted.content, wanted.name, float(job.params["timeout"])
     ref, sr = sr_or_default(job.session, job.view, job.params["sr"])
     refuse_without_room(sr, name, content.size, 0)
     keys = {DISK_TYPE: wanted.disk_type, OWNER: owner_of(job)}
+    replaces = replacing(former)
     record: Record = {
         "name_label": name,
         "name_description": wanted.disk_type,
@@ -183,7 +191,7 @@ def _add_create(disk: Disk) -> None:
         "xenstore_data": {},
         "sm_config": {},
         "tags": [],
-        "other_config": {**keys, CONTENT: f"{UNFINISHED} {content.mark}"},
+        "other_config": {**keys, **replaces, CONTENT: f"{UNFINISHED} {content.mark}"},
     }
 
     def create() -> None:
@@ -193,11 +201,11 @@ def _add_create(disk: Disk) -> None:
     def write() -> None:
         session: Any = job.session  # The protocol of devices leaves out what streams need.
         size = content.size if is_exact(content.size) else session.call("VDI.get_virtual_size", disk.vdi)
-        with explained(session, ref, f"disk {name!r}"):
+        with explained(session, ref, f"disk {name!r}", size):
             disk.transfer = import_extents(session, disk.vdi, content.extents(), size, label=f"disk {name!r}", timeout=timeout)
 
     def mark() -> None:
-        job.session.call("VDI.set_other_config", disk.vdi, marked({**keys, CONTENT: content.mark}, run_of(job.session)))
+        job.session.call("VDI.set_other_config", disk.vdi, marked({**keys, **replaces, CONTENT: content.mark}, run_of(job.session)))
 
     disk.is_new = True
     job.plan.add(f"create disk {name!r} on {sr['name_label']!r}", create, lambda: job.session.call("VDI.destroy", disk.vdi))

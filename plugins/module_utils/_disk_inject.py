@@ -12,9 +12,10 @@ from ._debugfs import DEBUGFS, Filesystem
 from ._disk_build import find_tool
 from ._disk_content import secret_identity_of
 from ._disk_extents import import_extents
+from ._disk_job import DiskJob, find_disk
 from ._disk_layout import HEAD, Layout, Unsuitable, layout_around, partition_of
 from ._disk_local import LocalPartition, read_head
-from ._disk_rewrite import DiskJob, add_leftovers, find_disk, foretell, plan_rewrite, refuse_busy
+from ._disk_rewrite import add_leftovers, foretell, known, plan_rewrite, refuse_busy
 from ._disk_stream import Transfer
 from ._errors import XenError
 from ._guest_files import INPUTS, add_files, check_inputs
@@ -41,7 +42,7 @@ def plan_inject(session: Any, params: dict[str, Any]) -> Plan:
     mark = _mark(params, salt or secrets.token_hex(8))
     if record["other_config"].get(INJECTED) == mark:
         add_leftovers(job)
-        job.plan.result = {"vdi": vdi(record, job.view)}
+        job.plan.result = {"vdi": known(job, vdi(record, job.view))}
         left = sorted(item["uuid"] for item in job.leftovers.values())
         job.plan.before, job.plan.after = {"leftovers": left}, {"leftovers": []}
         return job.plan

@@ -11,9 +11,10 @@ from . import _ext
 from ._codec import format_bytes
 from ._disk_build import Extent
 from ._disk_extents import import_extents
+from ._disk_job import DiskJob, find_disk
 from ._disk_layout import Layout, Unsuitable, layout_of
 from ._disk_local import LocalPartition, read_head
-from ._disk_rewrite import DiskJob, add_leftovers, find_disk, foretell, plan_rewrite, refuse_busy
+from ._disk_rewrite import add_leftovers, foretell, known, plan_rewrite, refuse_busy
 from ._disk_shrink import plan_shrink
 from ._disk_stream import Transfer
 from ._errors import XenError
@@ -65,7 +66,7 @@ def _plan_grow(job: DiskJob, found: Found) -> None:
 
 
 def _predict_same(job: DiskJob, found: Found, predicted: dict[str, Any], wanted: int | None) -> None:
-    job.plan.before, shown = {"vdi": vdi(found[1], job.view)}, vdi(predicted, job.view)
+    job.plan.before, shown = {"vdi": vdi(found[1], job.view)}, known(job, vdi(predicted, job.view))
     leftovers = sorted(record["uuid"] for record in job.leftovers.values())
     job.plan.after = {"vdi": shown}
     if leftovers:

@@ -12,13 +12,16 @@ from ._codec import format_bytes
 from ._disk_build import Extent
 from ._disk_content import Content, identity_of, is_unfinished, mark_of
 from ._disk_extents import import_extents
+from ._disk_job import DiskJob
 from ._disk_layout import Layout
 from ._disk_local import LocalPartition
-from ._disk_rewrite import REPLACES, REWRITES, DiskJob, refuse_busy
+from ._disk_rewrite import refuse_busy
+from ._disk_swap import ON_THE_WAY
 from ._errors import XenError
 from ._lookup import Found, Record
 from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._run import marked
+from ._storage_full import explained
 from ._task import run_task
 from ._vdi import is_exact, refuse_without_room
 from ._vdi_find import BY_NAME, get_sr, one_or_none
@@ -92,7 +95,8 @@ def _add_steps(job: DiskJob, found: Found, layout: Layout, content: Content, sr:
             yield from local[0].content()
             yield from layout.on(size if layout.gpt else content.size)
 
-        job.transfer = import_extents(job.session, job.ref, extents(), size, label=f"disk {name!r}", timeout=job.timeout)
+        with explained(job.session, sr, f"disk {name!r}", size):
+            job.transfer = import_extents(job.session, job.ref, extents(), size, label=f"disk {name!r}", timeout=job.timeout)
 
     def finish() -> None:
         job.session.call("VDI.set_other_config", job.ref, _new(job, record, sr, content, complete=True)["other_config"])
@@ -100,13 +104,14 @@ def _add_steps(job: DiskJob, found: Found, layout: Layout, content: Content, sr:
 
     job.plan.add(f"read {label} and make its filesystem smaller", shrink, close)
     job.plan.add(f"create disk {name!r}", create, lambda: job.session.call("VDI.destroy", job.ref))
-    job.plan.add(f"write the content of disk {name!r}", write)
+    # What is written goes with the disk.
+    job.plan.add(f"write the content of disk {name!r}", write, lambda: None)
     job.plan.add(f"mark the content of disk {name!r} as complete", finish)
 
 
 def _new(job: DiskJob, source: Record, sr: str, content: Content, *, complete: bool) -> Record:
     """The copy keeps whose disk it is and what for, not what was said of the content of its source."""
-    keys = {key: value for key, value in source["other_config"].items() if key not in (CONTENT, REWRITES, REPLACES)}
+    keys = {key: value for key, value in source["other_config"].items() if key not in {CONTENT, *ON_THE_WAY}}
     kept = {key: source[key] for key in ("name_description", "type", "sharable", "tags", "xenstore_data")}
     mark = content.mark if complete else f"{UNFINISHED} {content.mark}"
     fixed: Record = {"read_only": False, "sm_config": {}, "other_config": marked({**keys, CONTENT: mark}, job.session.run_id)}

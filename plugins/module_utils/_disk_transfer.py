@@ -14,11 +14,12 @@ from typing import Any
 
 from ._disk_content import is_unfinished
 from ._disk_extents import exported, import_extents
-from ._disk_rewrite import find_disk
+from ._disk_job import find_disk
 from ._errors import NotFound, XenError
 from ._lookup import Found, Record, View
 from ._plan import Plan
 from ._render_devices import vdi
+from ._storage_full import explained
 from ._task import run_task
 from ._transfer_place import destination
 from ._transfer_steps import (
@@ -92,7 +93,7 @@ def _plan_full(job: TransferJob, found: Found, sr: Found, target: Found | None) 
     _refuse_written(job, found[1], "use phase base while the VM runs, and phase delta when it is halted")
     add_leftover(job, target)
     add_create(job, found, sr)
-    add_copy(job, found[1]["name_label"], lambda: found[0])
+    add_copy(job, found[1]["name_label"], lambda: found[0], sr)
     add_finish(job, found[1])
     _foretell(job, found[1], sr)
 
@@ -116,7 +117,7 @@ def _plan_base(job: TransferJob, found: Found, sr: Found, target: Found | None) 
 
     job.plan.add(f"take a snapshot of disk {name!r}", snapshot, lambda: job.session.call("VDI.destroy", job.snapshot))
     add_create(job, found, sr)
-    add_copy(job, name, lambda: job.snapshot)
+    add_copy(job, name, lambda: job.snapshot, sr)
     job.plan.add("mark the base as complete", settle)
     _foretell(job, source, sr)
 
@@ -135,7 +136,10 @@ def _plan_delta(job: TransferJob, found: Found, sr: Found, target: Found | None)
 
     def write() -> None:
         size, label = job.there.call("VDI.get_virtual_size", job.ref), f"disk {name!r}"
-        with exported(job.session, ref, "vhd", label=label, timeout=job.timeout, base=base[1]["uuid"]) as read:
+        with (
+            exported(job.session, ref, "vhd", label=label, timeout=job.timeout, base=base[1]["uuid"]) as read,
+            explained(job.there, sr[0], label, size),
+        ):
             # Zeros are sent as well: what was there before is not to stay.
             job.transfer = import_extents(job.there, job.ref, SparseReader(read).extents(), size, label=label, timeout=job.timeout)  # type: ignore[arg-type]
 

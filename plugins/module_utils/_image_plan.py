@@ -21,8 +21,9 @@ from ._lookup import NULL, Found, Record, View
 from ._plan import Plan, Values
 from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNFINISHED, vdi
 from ._run import CACHED, CACHED_BY
+from ._storage_full import explained
 from ._task import run_task
-from ._vdi import grows_to, is_exact, refuse_without_room, rounding
+from ._vdi import data_at_least, grows_to, is_exact, refuse_without_room, rounding
 from ._vdi_find import one_or_none, refuse_in_use, sr_or_default
 from ._vdi_plan import UNBORN
 
@@ -122,7 +123,9 @@ def _plan_new(job: ImageJob, target: Target, found: Found | None) -> None:
     from_cache = from_cache and (job.cached is not None or job.look().format != "iso")
     size = _size(job, target)
     if size is not None:
-        refuse_without_room(job.sr[1], target.name, size, 0)
+        # Only a full copy of a cached image takes room that is known beforehand.
+        data = data_at_least(job.view, job.cached[1]) if job.cached and job.params["full_copy"] else 0
+        refuse_without_room(job.sr[1], target.name, size, data)
     keys = _plan_from_cache(job, target) if from_cache else _plan_upload(job, target)
     record = {
         **UNBORN,
@@ -212,7 +215,8 @@ def _copy(job: ImageJob, target: Target) -> None:
     keys = _keys(job, record["other_config"])
     job.ref = create(job, target.name, keys.get(DISK_TYPE, ""), record["virtual_size"], {key: value for key, value in keys.items() if key != CONTENT})
     try:
-        run_task(job.session, "VDI.copy", source, NULL, NULL, job.ref, timeout=job.timeout, what=f"a copy of image {job.origin.name}")
+        with explained(job.session, job.sr[0], f"disk {target.name!r}", record["virtual_size"]):
+            run_task(job.session, "VDI.copy", source, NULL, NULL, job.ref, timeout=job.timeout, what=f"a copy of image {job.origin.name}")
     except BaseException:
         remove_leftover(job, job.ref)
         raise

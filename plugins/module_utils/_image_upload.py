@@ -12,7 +12,7 @@ from typing import Any
 
 from ._codec import format_bytes
 from ._disk_extents import import_extents
-from ._errors import ApiError, XenError
+from ._errors import XenError
 from ._image_bytes import Origin
 from ._image_source import Image, opened
 from ._image_types import image_type
@@ -21,6 +21,7 @@ from ._lookup import NULL, Found, Record, View
 from ._plan import Plan
 from ._render_devices import CONTENT, DISK_TYPE, UNFINISHED
 from ._run import CACHED_BY, marked, run_of
+from ._storage_full import explained
 from ._task import run_task
 
 # Marks of the old driver on a cached image (driver-operations §2), and its label.
@@ -28,7 +29,6 @@ IMAGE_ID, CACHED_TIME = "image-id", "cached-time"
 LABEL = "Glance Image {}"
 PROPERTY = "image_property:"
 BLANK: Record = {"type": "user", "sharable": False, "read_only": False, "xenstore_data": {}, "sm_config": {}, "tags": []}
-FULL_MARGIN = 16 * 1024 * 1024
 
 
 @dataclass
@@ -116,12 +116,13 @@ def upload(
             if admit:
                 admit(ref)
             disk_size = job.session.call("VDI.get_virtual_size", ref)
-            done = import_extents(job.session, ref, image.extents(), disk_size, label=f"image {job.origin.name}", timeout=job.timeout)
+            with explained(job.session, job.sr[0], f"image {job.origin.shown}", disk_size):
+                done = import_extents(job.session, ref, image.extents(), disk_size, label=f"image {job.origin.name}", timeout=job.timeout)
             finish(job, ref, {**keys, DISK_TYPE: job.disk_type})
-        except BaseException as error:
+        except BaseException:
             with suppress(XenError):
                 run_task(job.session, "VDI.destroy", ref, timeout=job.timeout, what=f"the unfinished disk {name!r} to be removed")
-            raise _explained(job, error) from error
+            raise
     job.transfer = {"bytes_sent": done.bytes_sent, "bytes_total": image.size, "seconds": round(done.seconds, 3)}
     return ref
 
@@ -151,17 +152,3 @@ def cache_keys(job: ImageJob) -> dict[str, str]:
     run_id = run_of(job.session)
     by = {CACHED_BY: run_id} if run_id else {}
     return {**job.properties, **by, DISK_TYPE: job.disk_type, IMAGE_ID: job.image_id, CACHED_TIME: str(int(time.time()))}
-
-
-def _explained(job: ImageJob, error: BaseException) -> BaseException:
-    """xapi says only "I/O error" when the storage is full (its vhd-tool does not know why a write failed)."""
-    if not isinstance(error, ApiError) or error.code != "VDI_IO_ERROR":
-        return error
-    try:
-        record: Record = job.session.call("SR.get_record", job.sr[0])
-    except XenError:
-        return error
-    free = record["physical_size"] - record["physical_utilisation"]
-    if record["physical_size"] <= 0 or free > FULL_MARGIN:
-        return error
-    return XenError(f"storage repository {record['name_label']!r} is full: image {job.origin.shown} does not fit; free space, or choose another sr")

@@ -10,22 +10,24 @@ from typing import Any
 
 from ._codec import format_bytes
 from ._disk_extents import import_extents
+from ._disk_job import DiskJob
 from ._disk_local import disk_extents
-from ._disk_rewrite import REPLACES, REWRITES, DiskJob
 from ._disk_stream import Transfer
+from ._disk_swap import ON_THE_WAY
 from ._errors import XenError
 from ._lookup import Found, Record, View
 from ._plan import Values
 from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._run import marked
+from ._storage_full import explained
 from ._task import run_task
-from ._vdi import refuse_without_room
+from ._vdi import data_at_least, refuse_without_room
 
 # On the new disk: the uuid of the source; while only the base is there, that of the snapshot that was its base.
 SOURCE, BASE = "xen_ansible:transferred", "xen_ansible:transfer_base"
 # On the snapshot: the uuid of the new disk.
 TARGET = "xen_ansible:transfer_target"
-OURS = {SOURCE, BASE, TARGET, REWRITES, REPLACES}
+OURS = {SOURCE, BASE, TARGET, *ON_THE_WAY}
 
 
 @dataclass
@@ -73,7 +75,7 @@ def new_record(job: TransferJob, source: Record, sr: str, *, complete: bool) -> 
 def add_create(job: TransferJob, found: Found, sr: Found) -> None:
     source = found[1]
     name = source["name_label"]
-    refuse_without_room(sr[1], name, source["virtual_size"], source["physical_utilisation"])
+    refuse_without_room(sr[1], name, source["virtual_size"], data_at_least(job.view, source))
     record = new_record(job, source, sr[0], complete=False)
 
     def create() -> None:
@@ -83,16 +85,17 @@ def add_create(job: TransferJob, found: Found, sr: Found) -> None:
     job.plan.add(what, create, lambda: job.there.call("VDI.destroy", job.ref))
 
 
-def add_copy(job: TransferJob, name: str, source: Callable[[], str]) -> None:
+def add_copy(job: TransferJob, name: str, source: Callable[[], str], sr: Found) -> None:
     """Byte for byte through the controller, without what is zero: into a disk that is zero."""
 
     def copy() -> None:
         size, label = job.session.call("VDI.get_virtual_size", source()), f"disk {name!r}"
         room = job.there.call("VDI.get_virtual_size", job.ref)
-        with disk_extents(job.session, source(), size, label=label, timeout=job.timeout) as extents:
+        with disk_extents(job.session, source(), size, label=label, timeout=job.timeout) as extents, explained(job.there, sr[0], label, room):
             job.transfer = import_extents(job.there, job.ref, extents, room, label=label, timeout=job.timeout)
 
-    job.plan.add(f"write the content of disk {name!r}", copy)
+    # What is written goes with the disk.
+    job.plan.add(f"write the content of disk {name!r}", copy, lambda: None)
 
 
 def add_finish(job: TransferJob, source: Record) -> None:

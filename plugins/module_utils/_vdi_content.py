@@ -13,6 +13,7 @@ from ._errors import XenError
 from ._lookup import Record
 from ._raw_file import RawFile
 from ._render_devices import CONTENT, UNFINISHED, vdi
+from ._storage_full import explained
 from ._task import run_task
 from ._vdi import VdiJob, refuse_too_large
 from ._vdi_find import refuse_in_use, users
@@ -59,9 +60,11 @@ def fill(job: VdiJob, *, whole: bool) -> None:
 
 
 def _write(job: VdiJob, raw: RawFile, whole: bool) -> None:
-    size = job.session.call("VDI.get_virtual_size", job.ref)
+    record = job.session.call("VDI.get_record", job.ref)
+    size = record["virtual_size"]
     refuse_too_large(raw, size)
-    job.transfer = _told(import_raw(job.session, job.ref, raw, size, whole=whole, timeout=job.timeout), raw.size)
+    with explained(job.session, record["SR"], f"disk {record['name_label']!r}", size):
+        job.transfer = _told(import_raw(job.session, job.ref, raw, size, whole=whole, timeout=job.timeout), raw.size)
 
 
 def _mark(job: VdiJob, text: str) -> None:

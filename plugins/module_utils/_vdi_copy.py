@@ -17,8 +17,9 @@ from ._lookup import Found, Record
 from ._render_devices import CONTENT, OWNER, content_of
 from ._run import RUN, marked, run_of
 from ._settings import changes, refuse_immutable
+from ._storage_full import explained
 from ._task import run_task
-from ._vdi import SOURCE, VdiJob, grows_to, is_exact, other_config, refuse_without_room
+from ._vdi import SOURCE, VdiJob, data_at_least, grows_to, is_exact, other_config, refuse_without_room
 from ._vdi_find import find_vdi, get_sr, get_vdi, names_of, users
 
 
@@ -35,7 +36,7 @@ def plan_copy(job: VdiJob) -> None:
         refuse_immutable(item, f"disk {record['name_label']!r}", params, record)
     if params["copy_of"]:
         _refuse_busy(job, record)
-        refuse_without_room(sr[1], name, grown or record["virtual_size"], record["physical_utilisation"])
+        refuse_without_room(sr[1], name, grown or record["virtual_size"], data_at_least(job.view, record))
     _add_make(job, source, record, sr)
     for item in job.fields:
         if params[item.option] is not None and not item.immutable:
@@ -88,7 +89,8 @@ def _add_make(job: VdiJob, source: str, record: Record, sr: Found) -> None:
     verb = "clone" if job.params["clone_of"] else "copy"
 
     def make() -> None:
-        job.ref = run_task(job.session, *call, timeout=job.timeout, what=f"a {verb} of disk {name!r}")
+        with explained(job.session, sr[0], f"a {verb} of disk {name!r}", record["virtual_size"]):
+            job.ref = run_task(job.session, *call, timeout=job.timeout, what=f"a {verb} of disk {name!r}")
 
     job.plan.add(f"{verb} disk {name!r} on {sr[1].get('name_label')!r}", make, lambda: job.session.call("VDI.destroy", job.ref))
 

@@ -109,7 +109,7 @@ transfer:
 
 from ..module_utils import _options
 from ..module_utils._disk_inject import plan_inject
-from ..module_utils._disk_rewrite import DISK_OPTIONS, SELECTORS
+from ..module_utils._disk_job import DISK_OPTIONS, SELECTORS
 from ..module_utils._guest_files import INJECT_OPTIONS
 from ..module_utils._module import run
 

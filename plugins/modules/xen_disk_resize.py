@@ -103,8 +103,8 @@ transfer:
 """
 
 from ..module_utils import _options
+from ..module_utils._disk_job import DISK_OPTIONS, SELECTORS
 from ..module_utils._disk_resize import RESIZE_OPTIONS, plan_resize
-from ..module_utils._disk_rewrite import DISK_OPTIONS, SELECTORS
 from ..module_utils._module import run
 
 

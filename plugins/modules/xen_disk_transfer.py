@@ -105,7 +105,7 @@ transfer:
 """
 
 from ..module_utils import _options
-from ..module_utils._disk_rewrite import SELECTORS, SOURCE_OPTIONS
+from ..module_utils._disk_job import SELECTORS, SOURCE_OPTIONS
 from ..module_utils._disk_transfer import plan_transfer
 from ..module_utils._module import run
 from ..module_utils._transfer_place import PLACE_OPTIONS

@@ -7,12 +7,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.xapi.xenserver.plugins.module_utils._errors import XenError
+from ansible_collections.xapi.xenserver.plugins.module_utils.xenapi_session import Session
 from simulator import Simulator
 from simulator.transport.memory import MemorySession
 
@@ -37,6 +40,23 @@ def address(simulator: Simulator) -> str:
     url: str = getattr(simulator, "_address_of_tests", None) or simulator.serve(tls=False, http=True).http_url
     simulator._address_of_tests = url  # type: ignore[attr-defined]
     return url
+
+
+@contextmanager
+def dying(monkeypatch: pytest.MonkeyPatch, method: str, nth: int = 1) -> Iterator[None]:
+    """As if the process was killed before the nth call of a method: nothing of it runs any more, so nothing is undone."""
+    original, seen = Session.call, [0]
+
+    def call(self: Session, name: str, *arguments: Any) -> Any:
+        seen[0] += name == method
+        if seen[0] >= nth:
+            raise XenError("the process is dead")
+        return original(self, name, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "call", call)
+        yield
+    assert seen[0] >= nth, f"{method} was never called so often"
 
 
 def tool(name: str, package: str) -> str:

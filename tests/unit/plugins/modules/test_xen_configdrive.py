@@ -16,7 +16,7 @@ from simulator import Rule, Simulator
 
 from ..conftest import Outcome, Run
 from ..scenario import Do, Scenario
-from .generated import CONTENT, address, at_device, blkid, disk_file, run_tool, streaming, tool
+from .generated import CONTENT, address, at_device, blkid, disk_file, dying, run_tool, streaming, tool
 from .machines import MACHINES, MIB, attach, named, new_disk, start, the
 
 SENT = ("transfer",)
@@ -31,6 +31,7 @@ SCENARIO = Scenario(
     world=MACHINES,
 )
 pytestmark = pytest.mark.world(MACHINES)
+WRITTEN = ["VDI.create", "PUT /import_raw_vdi", "VDI.set_other_config"]
 # Versions of the layout and what each has, from driver-operations §6.5.
 VERSIONS = ["2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22", "2018-08-27", "latest"]
 SINCE = {"meta_data.json": "2012-08-10", "user_data": "2012-08-10", "vendor_data.json": "2013-10-17", "network_data.json": "2015-10-15"}
@@ -244,11 +245,26 @@ class TestAttachment:
         start(simulator, "web1")
         old = at_device(simulator, "web1", 3)[1]["uuid"]
         outcome = drive(public_keys={"admin": KEY})
-        assert outcome.writes == ["VDI.create", "PUT /import_raw_vdi", "VDI.set_other_config", "Async.VBD.eject", "Async.VBD.insert", "Async.VDI.destroy"]
+        assert outcome.writes == [*WRITTEN, "Async.VBD.eject", "Async.VBD.insert", "Async.VDI.destroy", "VDI.remove_from_other_config"]
         assert at_device(simulator, "web1", 3)[1]["uuid"] != old
         assert len(named(simulator, "VDI", "config-2")) == 1
         assert drive(state="absent").writes == ["Async.VBD.eject", "Async.VDI.destroy"]
         assert at_device(simulator, "web1", 3)[0]["empty"] is True
+
+    @pytest.mark.parametrize("other", [False, True], ids=["same", "other"])
+    @pytest.mark.parametrize("method", ["VDI.set_other_config", "Async.VBD.eject", "Async.VBD.insert", "Async.VDI.destroy"])
+    def test_killed_run_leaves_no_old_drive_with_its_secrets(
+        self, drive: Run, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, method: str, other: bool
+    ) -> None:
+        drive(admin_password="first")
+        start(simulator, "web1")
+        with dying(monkeypatch, method):
+            assert drive(admin_password="second").failed
+        password = "third" if other else "second"
+        assert not drive(admin_password=password).failed
+        (left,) = named(simulator, "VDI", "config-2")
+        assert left["uuid"] == at_device(simulator, "web1", 3)[1]["uuid"]
+        assert not drive(admin_password=password).changed
 
     def test_running_vm_sees_a_new_drive_later(self, drive: Run, simulator: Simulator) -> None:
         start(simulator, "web1")

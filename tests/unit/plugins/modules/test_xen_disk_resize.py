@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from simulator.transport.memory import MemorySession
 from ..conftest import Run
 from ..scenario import Do, Scenario
 from .filesystems import DATA, attached, file_in, filesystem_disk, filesystem_size, first_partition, load, looked_at
-from .generated import address, at_device, disk_file, streaming
+from .generated import address, at_device, disk_file, dying, streaming
 from .machines import MACHINES, MIB, named, new_disk, start, the
 
 SIZE, LARGER, SMALLER = 64 * MIB, 128 * MIB, 32 * MIB
@@ -162,13 +163,16 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(resize: Run, simul
 # What goes wrong on the way
 
 
-@pytest.mark.parametrize("method", ["VDI.clone", "VDI.resize", "VDI.add_to_other_config", "VBD.create"])
-def test_failure_leaves_the_disk_as_it_was(resize: Run, simulator: Simulator, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "nth"),
+    [("VDI.clone", 1), ("VDI.resize", 1), ("VDI.add_to_other_config", 2), ("VDI.add_to_other_config", 3), ("VBD.create", 1), ("VDI.destroy", 1)],
+)
+def test_failure_leaves_the_disk_as_it_was(resize: Run, simulator: Simulator, tmp_path: Path, method: str, nth: int) -> None:
     session = simulator.session()
     attached(session, "web1", load(session, filesystem_disk(tmp_path / "made", SIZE), "data"))
     before = at_device(simulator, "web1", 4)[1]["ref"]
     record, content = told(simulator, before), disk_file(simulator, before, tmp_path / "before").read_bytes()
-    simulator.faults.add(Rule(method, error=("INTERNAL_ERROR", "no"), nth=2 if method == "VDI.add_to_other_config" else 1))
+    simulator.faults.add(Rule(method, error=("INTERNAL_ERROR", "no"), nth=nth))
     outcome = resize(vm="web1", userdevice="4", size="128MiB", mode="auto_configure")
     simulator.faults.clear()
     assert outcome.failed
@@ -263,3 +267,125 @@ def test_missing_tool_is_named_first(resize: Run, simulator: Simulator, tmp_path
     outcome = resize(name="data", size="128MiB", mode="auto_configure")
     assert "e2fsck is missing on the controller; install the package e2fsprogs (Debian, Ubuntu) or e2fsprogs (RPM)" in outcome.msg
     assert outcome.writes == []
+
+
+# A process that is killed between any two calls
+
+
+Kill = Callable[..., None]
+
+
+@pytest.fixture
+def killed_before(resize: Run, monkeypatch: pytest.MonkeyPatch) -> Kill:
+    """A run that ends before the nth call of a method."""
+
+    def kill(method: str, nth: int = 1) -> None:
+        with dying(monkeypatch, method, nth):
+            assert resize(**AUTO).failed
+
+    return kill
+
+
+AUTO = {"vm": "web1", "userdevice": "4", "size": "128MiB", "mode": "auto_configure"}
+
+
+@pytest.mark.parametrize(
+    ("method", "nth"),
+    [
+        ("VDI.add_to_other_config", 1),
+        ("Async.VDI.clone", 1),
+        ("Async.VDI.resize", 1),
+        ("VDI.add_to_other_config", 4),
+        ("VDI.remove_from_other_config", 5),
+        ("VBD.destroy", 1),
+        ("VBD.create", 1),
+        ("Async.VDI.destroy", 1),
+        ("VDI.remove_from_other_config", 6),
+    ],
+)
+@pytest.mark.parametrize("by", ["device", "name"])
+def test_killed_anywhere_the_next_run_ends_with_one_disk_in_its_place(
+    resize: Run, killed_before: Kill, simulator: Simulator, tmp_path: Path, method: str, nth: int, by: str
+) -> None:
+    session = simulator.session()
+    attached(session, "web1", load(session, filesystem_disk(tmp_path / "made", SIZE), "data"))
+    place = attachment(simulator)
+    killed_before(method, nth)
+    again = {"device": AUTO, "name": {"name": "data", "size": "128MiB", "mode": "auto_configure"}}[by]
+    outcome = resize(**again)
+    assert not outcome.failed, outcome.result
+    assert attachment(simulator) == place
+    vdi = at_device(simulator, "web1", 4)[1]
+    assert uuids(simulator, "data") == [vdi["uuid"]] == [outcome["vdi"]["uuid"]]
+    assert not {key for key in vdi["other_config"] if key.startswith("xen_ansible:")} - {"xen_ansible:replaces", "xen_ansible:configured"}
+    part = looked_at(simulator, vdi["ref"], tmp_path / "after")[1]
+    assert file_in(part, "/data") == DATA
+    assert filesystem_size(part) == LARGER - MIB
+    assert not resize(**AUTO).changed
+
+
+def attachment(simulator: Simulator) -> dict[str, Any]:
+    """The fields of an attachment that its maker chose."""
+    vbd = at_device(simulator, "web1", 4)[0]
+    return {key: vbd[key] for key in ("VM", "userdevice", "bootable", "mode", "type", "unpluggable", "other_config", "qos_algorithm_type")}
+
+
+class TestDiskTaken:
+    """Killed when the VM had lost its old disk and did not have the new one yet."""
+
+    @pytest.fixture
+    def source(self, killed_before: Kill, simulator: Simulator, tmp_path: Path) -> str:
+        session = simulator.session()
+        ref = load(session, filesystem_disk(tmp_path / "made", SIZE), "data")
+        attached(session, "web1", ref)
+        killed_before("VBD.create", 1)
+        return ref
+
+    def test_check_mode_foretells_the_return(self, resize: Run, source: str) -> None:
+        outcome = resize(**AUTO, check=True)
+        assert (outcome.changed, outcome.writes) == (True, [])
+        real = resize(**AUTO)
+        assert {key: real["vdi"][key] for key in outcome["vdi"]} == outcome["vdi"]
+        assert real.writes == ["VBD.create", "VDI.remove_from_other_config", "VDI.remove_from_other_config", "Async.VDI.destroy"]
+
+    def test_larger_size_than_before_is_done_as_well(self, resize: Run, source: str, simulator: Simulator) -> None:
+        outcome = resize(**{**AUTO, "size": "160MiB"})
+        assert not outcome.failed, outcome.result
+        assert at_device(simulator, "web1", 4)[1]["virtual_size"] == 160 * MIB
+        assert len(uuids(simulator, "data")) == 1
+
+    def test_vm_that_runs_without_it_is_refused(self, resize: Run, source: str, simulator: Simulator) -> None:
+        start(simulator, "web1")
+        outcome = resize(**AUTO)
+        assert outcome.failed
+        assert "an interrupted run took disk 'data' from device 4 of VM 'web1', which gets it back while the VM is halted; halt it first" in outcome.msg
+        assert outcome.writes == []
+
+    def test_source_that_somebody_attached_again_counts(self, resize: Run, source: str, simulator: Simulator) -> None:
+        """It may have been written to since: the new disk is of no use."""
+        attached(simulator.session(), "web1", source)
+        uuid = simulator.records("VDI")[source]["uuid"]
+        outcome = resize(vm="web1", userdevice="4", size="64MiB")
+        assert not outcome.failed, outcome.result
+        assert uuids(simulator, "data") == [uuid]
+
+    def test_device_that_has_another_disk_by_now_is_left(self, resize: Run, source: str, simulator: Simulator) -> None:
+        other = new_disk(simulator.session(), the(simulator, "SR", "NFS storage")["ref"], "other", SIZE)
+        attached(simulator.session(), "web1", other)
+        outcome = resize(name="data", size="128MiB", mode="auto_configure")
+        assert not outcome.failed, outcome.result
+        assert at_device(simulator, "web1", 4)[1]["ref"] == other
+        assert len(uuids(simulator, "data")) == 1
+
+
+def test_source_comes_back_when_not_even_the_undo_went_well(resize: Run, simulator: Simulator, tmp_path: Path) -> None:
+    session = simulator.session()
+    source = load(session, filesystem_disk(tmp_path / "made", SIZE), "data")
+    attached(session, "web1", source)
+    simulator.faults.add(Rule("VBD.create", error=("INTERNAL_ERROR", "no"), times=2))
+    assert resize(**AUTO).failed
+    simulator.faults.clear()
+    assert simulator.records("VDI")[source]["VBDs"] == []
+    assert not resize(**AUTO).failed
+    assert attachment(simulator)["userdevice"] == "4"
+    assert len(uuids(simulator, "data")) == 1

@@ -12,7 +12,7 @@ from simulator import Rule, Simulator
 
 from ..conftest import Outcome, Run
 from ..scenario import Do, Scenario
-from .generated import CONTENT, START, address, at_device, blkid, disk_file, run_tool, streaming, tool
+from .generated import CONTENT, START, address, at_device, blkid, disk_file, dying, run_tool, streaming, tool
 from .machines import GIB, MACHINES, MIB, attach, named, new_disk, start, the
 
 SENT = ("transfer",)
@@ -89,7 +89,7 @@ class TestReplacing:
         swap(size="64MiB")
         old = at_device(simulator, "web1", 2)[1]["uuid"]
         outcome = swap(size="128MiB")
-        assert tuple(outcome.writes) == (*FULL[:3], "VBD.destroy", "VBD.create", "Async.VDI.destroy")
+        assert tuple(outcome.writes) == (*FULL[:3], "VBD.destroy", "VBD.create", "Async.VDI.destroy", "VDI.remove_from_other_config")
         vdi = at_device(simulator, "web1", 2)[1]
         assert (vdi["virtual_size"], vdi["uuid"] != old) == (128 * MIB, True)
         assert len(named(simulator, "VDI", "web1")) == 1
@@ -139,6 +139,44 @@ class TestReplacing:
         assert outcome.failed
         assert at_device(simulator, "web1", 2)[1]["uuid"] == before["uuid"]
         assert [record["uuid"] for record in named(simulator, "VDI", "web1")] == [before["uuid"]]
+
+
+KILLED = ["VDI.set_other_config", "VBD.destroy", "VBD.create", "Async.VDI.destroy", "VDI.remove_from_other_config"]
+
+
+class TestKilledWhileReplacing:
+    """The old disk is gone in the end, whoever was to remove it, and the VM has the new one."""
+
+    @pytest.mark.parametrize("size", ["128MiB", "192MiB"], ids=["same", "other"])
+    @pytest.mark.parametrize("method", KILLED)
+    def test_next_run_leaves_one_disk(self, swap: Run, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, method: str, size: str) -> None:
+        self.killed(swap, monkeypatch, method)
+        predicted = swap(size=size, check=True)
+        outcome = swap(size=size)
+        assert not outcome.failed, outcome.result
+        assert {key: outcome["vdi"][key] for key in predicted["vdi"]} == predicted["vdi"]
+        assert [record["uuid"] for record in named(simulator, "VDI", "web1")] == [at_device(simulator, "web1", 2)[1]["uuid"]]
+        assert not swap(size=size).changed
+
+    @pytest.mark.parametrize("method", KILLED)
+    def test_absent_leaves_none(self, swap: Run, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+        self.killed(swap, monkeypatch, method)
+        outcome = swap(state="absent")
+        assert not outcome.failed, outcome.result
+        swap(state="absent")  # Of a disk at its place and an unfinished one beside it, the second run takes the second.
+        assert named(simulator, "VDI", "web1") == []
+
+    def test_former_disk_that_somebody_attached_stays(self, swap: Run, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.killed(swap, monkeypatch, "Async.VDI.destroy")
+        (former,) = [ref for ref, record in simulator.records("VDI").items() if record["name_label"] == "web1" and not record["VBDs"]]
+        attach(simulator.session(), the(simulator, "VM", "web2")["ref"], former, "3")
+        assert swap(size="128MiB").writes == ["VDI.remove_from_other_config"]
+        assert former in simulator.records("VDI")
+
+    def killed(self, swap: Run, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+        assert swap(size="64MiB").changed
+        with dying(monkeypatch, method):
+            assert swap(size="128MiB").failed
 
 
 class TestInterrupted:

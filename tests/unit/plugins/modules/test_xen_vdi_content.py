@@ -186,7 +186,7 @@ def test_storage_that_fills_up_on_the_way(run_vdi: Run, simulator: Simulator, tm
     outcome = run_vdi(name="root", content=str(scattered), sr="Tiny")
     assert outcome.failed
     assert outcome["xenapi_error"] == {"code": "VDI_IO_ERROR", "arguments": ["Device I/O errors"]}
-    assert outcome.msg.startswith(f"could not write {str(scattered)!r} to the disk: the disk could not be read or written: ")
+    assert outcome.msg.startswith(f"could not write {str(scattered)!r} to the disk: storage repository 'Tiny' is full: disk 'root' of ")
     assert simulator.records("VDI").keys() == before
 
 
