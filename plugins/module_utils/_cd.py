@@ -8,6 +8,7 @@ from typing import Any
 
 from ._device_names import device_number
 from ._devices import UNBORN, Job, start
+from ._disk_content import kind_of
 from ._errors import NotFound, XenError
 from ._lookup import NULL, Found, Record, is_null, iso_srs, looks_like_uuid
 from ._plan import Plan, Values
@@ -16,6 +17,7 @@ from ._render_devices import vbd
 from ._task import run_task
 from ._vbd import find_number, free_device, what_is_at
 from ._vdi_find import BY_NAME, get_sr, get_vdi, one_or_none
+from ._vm_disks import MADE_MEDIA
 
 CD_OPTIONS: dict[str, dict[str, Any]] = {
     "userdevice": {"type": "str", "aliases": ["device"]},
@@ -69,7 +71,7 @@ def _iso(job: Job) -> Found:
 
 
 def _drive(job: Job, iso: Found | None) -> Found | None:
-    """The drive with the number, else the only one, else the one that holds the medium already."""
+    """The drive with the number, else the one that holds the medium already, else the only one that is free for it."""
     number = job.params["userdevice"]
     if number is not None:
         at = find_number(job, number)
@@ -78,10 +80,17 @@ def _drive(job: Job, iso: Found | None) -> Found | None:
         return at
     drives = {ref: record for ref, record in job.devices.items() if record["type"] == "CD"}
     holding = {ref: record for ref, record in drives.items() if iso and record["VDI"] == iso[0]}
-    if len(drives) > 1 and not holding:
-        numbers = ", ".join(sorted(record["userdevice"] for record in drives.values()))
-        raise XenError(f"VM {job.vm['name_label']!r} has {len(drives)} CD drives (devices {numbers}); say which by userdevice")
-    return next(iter((holding or drives).items()), None)
+    usable = holding or {ref: record for ref, record in drives.items() if not _is_taken(job, record)}
+    if len(usable) > 1 and not holding:
+        numbers = ", ".join(sorted(record["userdevice"] for record in usable.values()))
+        raise XenError(f"VM {job.vm['name_label']!r} has {len(usable)} CD drives (devices {numbers}); say which by userdevice")
+    return next(iter(usable.items()), None)
+
+
+def _is_taken(job: Job, drive: Record) -> bool:
+    """Whether the drive is that of a config drive or of iPXE, which the guest needs in its place: other media get a drive of their own."""
+    medium = job.view.record("VDI", drive["VDI"])
+    return medium is not None and kind_of(medium) in MADE_MEDIA
 
 
 def _plan_absent(job: Job, drive: Found | None) -> None:

@@ -20,11 +20,23 @@ class XenError(Exception):
         return {}
 
 
+# What to do about a name that is not there: the module that lists what is, where one does.
+REMEDY = "check the name; capitals count"
+REMEDIES = {
+    "VM": "see xen_vm_info for what there is",
+    "disk": "see xen_vdi_info for what there is",
+    "network": "see xen_network_info for what there is",
+    "snapshot": "see xen_vm_info with is_snapshot for what there is",
+    "storage repository": "see xen_sr_info for what there is",
+    "template": "see xen_vm_info with is_template for what there is",
+}
+
+
 class NotFound(XenError):
-    """Nothing is called like this."""
+    """Nothing is called like this; the hint says what to do when the noun's own remedy is none."""
 
     def __init__(self, noun: str, name: str, hint: str = "") -> None:
-        super().__init__(f"there is no {noun} {name!r} in this pool" + (f"; {hint}" if hint else ""))
+        super().__init__(f"there is no {noun} {name!r} in this pool; {hint or REMEDIES.get(noun, REMEDY)}")
 
 
 class Ambiguous(XenError):

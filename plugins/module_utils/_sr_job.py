@@ -70,7 +70,7 @@ class SrJob:
         hosts = {ref: record for ref, record in self.view.load("host").items() if text in (record["uuid"], record["name_label"])}
         found = one_or_none(hosts, "host", text)
         if found is None:
-            raise NotFound("host", text, "see xen_host_info for what there is")
+            raise NotFound("host", text)
         return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._errors import XenError
+from ._errors import NotFound, XenError
 from ._lookup import Caller, Found, Record, find, get_by_name_or_uuid, records_by_ref
 
 # Our words for power states; an unknown state (an old xapi had Crashed) is shown in lower case.
@@ -41,7 +41,7 @@ def missing_vm(session: Caller, *, name: str | None = None, uuid: str | None = N
     asked = {"uuid": uuid} if uuid else {"name_label": name}
     others = list(records_by_ref(session, "VM", asked).values())
     if not others:
-        return XenError(f"there is no VM {uuid or name!r} in this pool")
+        return NotFound("VM", str(uuid or name))
     kind = kind_of(others[0])
     remedy = "name a VM" if kind == "control domain" else f"create a VM from it first (xen_vm with source_snapshot: {others[0]['uuid']})"
     if kind == "template":

@@ -30,7 +30,8 @@ options:
   userdevice:
     description:
       - Number of the drive, 0 to 254, or its name, such as V(xvdd) or V(hdd) for number 3.
-      - The only drive of the VM is meant when it is left out. A new drive gets number 3, or the first free one when that is taken.
+      - The only drive of the VM is meant when it is left out, not counting one with a config drive or an iPXE image that was made for this VM.
+      - A new drive gets number 3, or the first free one when that is taken.
     type: str
     aliases: [device]
   iso:

@@ -18,7 +18,8 @@ RECORDINGS = sorted(Path(__file__).parents[3].glob("conformance/recordings/*.jso
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (NotFound("network", "storage"), "there is no network 'storage' in this pool"),
+        (NotFound("network", "storage"), "there is no network 'storage' in this pool; see xen_network_info for what there is"),
+        (NotFound("host", "xs9"), "there is no host 'xs9' in this pool; check the name; capitals count"),
         (NotFound("SR", "default", "name one"), "there is no SR 'default' in this pool; name one"),
         (Ambiguous("network", "twin", ["b", "a"]), "2 networks are named 'twin'; select one by uuid (a, b)"),
         (Ambiguous("storage repository", "s", ["a", "b"]), "2 storage repositories are named 's'; select one by uuid (a, b)"),

@@ -46,4 +46,4 @@ def test_snapshots_and_templates_of_the_name_do_not_count(session: MemorySession
 def test_what_is_no_vm_is_called_by_its_kind(session: MemorySession) -> None:
     (dom0,) = session.VM.get_all_records_where('field "is_control_domain" = "true"').values()
     assert "is a control domain and no VM; name a VM" in str(_vm.missing_vm(session, uuid=dom0["uuid"]))
-    assert str(_vm.missing_vm(session, name="nobody")) == "there is no VM 'nobody' in this pool"
+    assert str(_vm.missing_vm(session, name="nobody")) == "there is no VM 'nobody' in this pool; see xen_vm_info for what there is"

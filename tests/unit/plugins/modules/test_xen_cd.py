@@ -11,6 +11,7 @@ from simulator import Rule, Simulator
 
 from ..conftest import Run
 from ..scenario import Do, Scenario
+from .generated import CONTENT
 from .machines import MACHINES, attach, new_disk, start, the
 from .vms import run_examples
 
@@ -95,6 +96,20 @@ def test_a_disk_on_ordinary_storage_is_a_cd_too(run_module: Run, simulator: Simu
     assert "a disk of this name is on another repository, give its sr or uuid" in by_name.msg
     assert not run_module("xen_cd", vm="web1", iso="config-2", sr="NFS storage").failed
     assert not run_module("xen_cd", vm="web1", iso=session.VDI.get_uuid(ref)).changed
+
+
+@pytest.mark.parametrize("kind", ["configdrive", "ipxe"])
+def test_a_medium_that_was_made_for_the_vm_keeps_its_drive(run_module: Run, simulator: Simulator, kind: str) -> None:
+    session = simulator.session()
+    made = new_disk(session, the(simulator, "SR", "NFS storage")["ref"], "made", other_config={CONTENT: f"{kind} 0123"})
+    attach(session, the(simulator, "VM", "web1")["ref"], made, "3", type="CD", mode="RO")
+    assert not run_module("xen_cd", vm="web1", state="ejected").changed
+    assert not run_module("xen_cd", vm="web1", state="absent").changed
+    assert run_module("xen_cd", vm="web1", iso="debian-12.iso")["vbd"]["userdevice"] == 1
+    assert run_module("xen_cd", vm="web1", iso="guest-tools.iso").writes == ["Async.VBD.eject", "Async.VBD.insert"]
+    assert {drive["userdevice"]: drive["VDI"] for drive in drives(simulator, "web1")} == {"3": made, "1": the(simulator, "VDI", "guest-tools.iso")["ref"]}
+    # Who names the drive means it.
+    assert run_module("xen_cd", vm="web1", state="ejected", userdevice=3).writes == ["Async.VBD.eject"]
 
 
 class TestRunning:
