@@ -125,13 +125,6 @@ class VmBase(Behaviour):
 
     # Help
 
-    def leave_drives(self, ref: str) -> None:
-        """Drives made as copies have no allowed operations until something happens to them (seen in recordings); lately they have."""
-        if self.engine.schema.level == "26":
-            return
-        for vbd in self.row(ref)["VBDs"]:
-            self.engine.operations.leave("VBD", vbd)
-
     def vbd_marks(self, ref: str) -> list[tuple[str, str, str]]:
         return [("VBD", vbd, "attach") for vbd in self.row(ref)["VBDs"]]
 

@@ -118,7 +118,6 @@ class Copies(Lifecycle):
             raise
         self.db.drop("VM", new, "current_operations", self.context.task)
         self.reset(new, self.row(new)["power_state"])
-        self.leave_drives(new)
         return new
 
     async def duplicate_disks(self, drives: list[str], how: str, sr: str = NULL) -> list[tuple[str, str, bool]]:

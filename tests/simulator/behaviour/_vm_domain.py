@@ -68,6 +68,7 @@ class Domain(VmBase):
         )
         self._open_consoles(ref, host)
         self._measure(ref, kind, now)
+        self.update_devices(ref)
         self.guest_booted(ref, fresh=fresh)
 
     def _build_unseen(self, ref: str, host: str, *, paused: bool) -> None:
@@ -154,6 +155,7 @@ class Domain(VmBase):
         self._close_consoles(ref)
         self.guest_stopped(ref)
         self.reset(ref, state)
+        self.update_devices(ref)
 
     def _forget_kind(self, metrics: str) -> None:
         """A halted VM has no kind any more; a sleeping one resumes as what it was."""

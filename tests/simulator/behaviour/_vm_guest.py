@@ -111,6 +111,7 @@ class Guests(Domains):
             self.guest_writes(ref, *place)
         self.db.update("VM_guest_metrics", metrics, PV_drivers_detected=True, PV_drivers_up_to_date=True)
         self.tools_updated(ref, {**self.domain_keys(ref), **keys})
+        self.update_devices(ref)
         self.update_operations(ref)
 
     def guest_writes(self, ref: str, store: Xenstore, place: str) -> None:

@@ -102,7 +102,6 @@ class Reverts(Copies):
                 raise
             raise Failure("VM_REVERT_FAILED", ref, vm) from None
         self.reset(vm, state)
-        self.leave_drives(vm)
 
     async def _replace_devices(self, ref: str, vm: str) -> None:
         snapshot, row = self.row(ref), self.row(vm)

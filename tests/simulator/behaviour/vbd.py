@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..engine.behaviour import Behaviour, operation
@@ -22,6 +22,18 @@ HIDDEN_TYPES = ("ha_statefile", "redo_log", "cbt_metadata")
 
 class VBD(Behaviour):
     cls = "VBD"
+    # When one is made, locked or freed, and when something happens to its VM; not when a client sets a field (X/xapi_vbd_helpers.ml).
+    follows_changes = False
+
+    def loaded(self, extra: Mapping[str, Any]) -> None:
+        self._look_at_all()
+
+    def restarted(self) -> None:
+        self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        for ref in self.db.refs("VBD"):
+            self.engine.operations.again("VBD", ref)
 
     # Operations
 
@@ -65,7 +77,9 @@ class VBD(Behaviour):
         backend = self.db.tables["VDI"].rows.get(args["VDI"], {}).get("sm_config", {}).get("backend-kind")
         if backend is not None:
             values["other_config"] = {"backend-kind": backend, **args["other_config"]}
-        return self._insert({**values, "userdevice": userdevice})
+        ref = self._insert({**values, "userdevice": userdevice})
+        self.engine.operations.again("VBD", ref)
+        return ref
 
     def _check_disk(self, args: dict[str, Any]) -> None:
         if not args["empty"]:
@@ -107,12 +121,18 @@ class VBD(Behaviour):
         return self.db.create("VBD", {**values, "metrics": self.db.create("VBD_metrics", {})})
 
     def copy(self, ref: str, vm: str, vdi: str | None = None, **changes: Any) -> str:
-        """The same drive on another VM, with its own disk when `vdi` is given (Xapi_vbd_helpers.copy)."""
+        """The same drive on another VM, with its own disk when `vdi` is given (Xapi_vbd_helpers.copy).
+
+        What it allows is looked at since 2025 only: before that it allows nothing until something happens to it (seen in recordings).
+        """
         row = self.row(ref)
         disk = row["VDI"] if vdi is None else vdi
         kept = ("userdevice", "device", "bootable", "mode", "currently_attached", "type", "unpluggable", "other_config")
         values = {name: row[name] for name in (*kept, "qos_algorithm_type", "qos_algorithm_params")}
-        return self._insert({**values, "VM": vm, "VDI": disk, "empty": row["empty"] or disk == NULL, **changes})
+        new = self._insert({**values, "VM": vm, "VDI": disk, "empty": row["empty"] or disk == NULL, **changes})
+        if self.engine.schema.level == "26":
+            self.engine.operations.again("VBD", new)
+        return new
 
     def destroy(self, ref: str) -> None:
         row = self.row(ref)
@@ -145,13 +165,22 @@ class VBD(Behaviour):
     def insert(self, ref: str, vdi: str) -> None:
         if not self.db.row("VDI", vdi)["managed"]:
             raise Failure("VDI_NOT_MANAGED", vdi)
-        self.db.set("VBD", ref, "VDI", vdi)
-        self.db.set("VBD", ref, "empty", False)
+        self.db.update("VBD", ref, VDI=vdi, empty=False)
+        if self._plugs_media(ref):
+            self.attach(ref)
 
     @operation("eject")
     def eject(self, ref: str) -> None:
-        self.db.set("VBD", ref, "empty", True)
-        self.db.set("VBD", ref, "VDI", NULL)
+        if self._plugs_media(ref):
+            self.detach(ref)
+        # The disk is no more the drive's, so that nobody looks at what it allows now.
+        self.engine.operations.leave("VDI", self.row(ref)["VDI"])
+        self.db.update("VBD", ref, empty=True, VDI=NULL)
+
+    def _plugs_media(self, ref: str) -> bool:
+        """A guest without QEMU has no drive to put an image into: the drive comes and goes with it (vbd_insert in X/xapi_xenops.ml)."""
+        vm = self.db.row("VM", self.row(ref)["VM"])
+        return vm["power_state"] in ("Running", "Paused") and domain_type(self.engine, vm) != "hvm"
 
     # Hotplug
 

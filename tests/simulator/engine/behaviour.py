@@ -55,6 +55,8 @@ class Behaviour:
     cls: ClassVar[str]
     # Whether allowed_operations is computed from `allowed`; a class that writes the field by itself says no.
     keeps_operations: ClassVar[bool] = True
+    # Whether any change of an object has that computed anew; a class whose operations xapi writes at certain moments only says no.
+    follows_changes: ClassVar[bool] = True
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

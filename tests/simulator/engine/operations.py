@@ -24,7 +24,8 @@ class Operations:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.db = engine.db
-        self._stale: dict[tuple[str, str], None] = {}
+        self._stale: dict[tuple[str, str], None] = {}  # changed since the last refresh
+        self._asked: dict[tuple[str, str], None] = {}  # to be recomputed at the next refresh, changed or not
         self._left: set[tuple[str, str]] = set()
         self._refreshing = False
         self._released: asyncio.Future[None] | None = None
@@ -70,12 +71,14 @@ class Operations:
                 self._unmark(marks[:number])
                 raise
             self.db.put(cls, ref, "current_operations", task, op)
+            self.again(cls, ref)
 
     def _unmark(self, marks: Sequence[tuple[str, str, str]]) -> None:
         task = CURRENT.get().task
         for cls, ref, _unused in marks:
             if self.db.exists(cls, ref):
                 self.db.drop(cls, ref, "current_operations", task)
+                self.again(cls, ref)
 
     async def _wait_for_release(self, seconds: float) -> None:
         if self._released is None or self._released.done():
@@ -99,7 +102,7 @@ class Operations:
 
     def again(self, cls: str, ref: str) -> None:
         """Recompute allowed_operations of an object at the next refresh, although nothing of itself changed."""
-        self._stale[cls, ref] = None
+        self._asked[cls, ref] = None
 
     def leave(self, cls: str, ref: str) -> None:
         """Leave allowed_operations of an object as they are at the next refresh, whatever changed."""
@@ -108,13 +111,16 @@ class Operations:
     def refresh(self) -> None:
         """Recompute allowed_operations of all that changed since the last time, and of what depends on it."""
         left, self._left = self._left, set()
-        while self._stale:
-            stale, self._stale = self._stale, {}
+        while self._stale or self._asked:
+            asked, self._asked = self._asked, {}
+            stale, self._stale = {**self._stale, **asked}, {}
             todo: dict[tuple[str, str], None] = {}
             for cls, ref in stale:
+                behaviour = self.engine.behaviours.get(cls)
+                if behaviour is not None and not behaviour.follows_changes and (cls, ref) not in asked:
+                    continue
                 if cls in self._with_operations:
                     todo[cls, ref] = None
-                behaviour = self.engine.behaviours.get(cls)
                 if behaviour is not None and self.db.exists(cls, ref):
                     todo.update(dict.fromkeys(behaviour.affected(ref)))
             self._refreshing = True
