@@ -13,6 +13,7 @@ from ._vm_destination import Destination
 from ._vm_export import Export
 from ._vm_import import Imports
 from ._vm_import_objects import Import, Wanted
+from ._vm_placement import OTHER_VENDOR
 from ._vm_platform import is_true
 from ._vm_storage_motion import StorageMotion
 
@@ -32,6 +33,8 @@ class CrossPool(StorageMotion, Imports):
         if options.get("copy") == "true" and options.get("force") != "true" and row["power_state"] != "Halted":
             raise Failure("VM_BAD_POWER_STATE", ref, "halted", row["power_state"].lower())
         needs = {name: row[name] for name in ("hardware_platform_version", "VCPUs_max", "platform")}
+        if options.get("force") != "true" and row["power_state"] != "Halted":
+            needs["vendor"] = row["last_boot_CPU_flags"].get("vendor")
         await destination.ask(lambda: destination.vms.require_host_takes(destination.host, ref, needs))
         networks = self._networks(ref, vif_map)
         sent = self._sent(ref, row["power_state"] != "Halted")
@@ -65,6 +68,8 @@ class CrossPool(StorageMotion, Imports):
             raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, vm, str(needs["hardware_platform_version"]))
         if not row["enabled"]:
             raise Failure("HOST_DISABLED", host)
+        if needs.get("vendor", row["cpu_info"].get("vendor")) not in (None, row["cpu_info"].get("vendor")):
+            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", vm, host, OTHER_VENDOR)
         present = int(row["cpu_info"]["cpu_count"])
         if needs["VCPUs_max"] > present and not is_true(needs["platform"].get("vcpu-unrestricted")):
             raise Failure("HOST_NOT_ENOUGH_PCPUS", str(needs["VCPUs_max"]), str(present))

@@ -197,8 +197,10 @@ class Lifecycle(Sleep):
             raise Failure("CANNOT_RESET_CONTROL_DOMAIN", ref)
         if row["power_state"] in ("Running", "Paused"):
             if row["resident_on"] == self.context.host:
-                raise Failure("DOMAIN_EXISTS", ref)
-            if self.is_live(row["resident_on"]):
+                # A paused domain does not count: the hypervisor is asked for running ones.
+                if row["power_state"] == "Running":
+                    raise Failure("DOMAIN_EXISTS", ref)
+            elif self.is_live(row["resident_on"]):
                 raise Failure("HOST_IS_LIVE", row["resident_on"])
         self.force_halted(ref)
 

@@ -28,12 +28,14 @@ class Migration(Templates):
 
     @locks_itself
     async def pool_migrate(self, ref: str, host: str, options: dict[str, str]) -> None:
-        self.existing("host", host)
-        source = self.row(ref)["resident_on"]
-        async with self.operating(ref, "pool_migrate", forced=options.get("force") == "true"):
+        source, forced = self.row(ref)["resident_on"], options.get("force") == "true"
+        if not forced:
+            self.require_compatible(ref, host)
+        async with self.operating(ref, "pool_migrate", forced=forced):
+            self.existing("host", host)
             await self.engine.pass_time("VM.pool_migrate")
-            _pool_features.require(self.engine, "Xen_motion")
             self.require_bootable(ref, host)
+            _pool_features.require(self.engine, "Xen_motion")
             if "network" in options:
                 self.other("host").require_address(options["network"], host)
             await self.engine.carry(self.row(ref)["memory_target"])

@@ -13,16 +13,16 @@ from ._vm_platform import is_true
 
 NO_COREDUMP = "cannot invoke a coredump of an HVM, PVH or PV-in-PVH domain"
 LEAKS_DOMAIN = "option would leak a domain; VMs and not domains are managed by this API"
+OTHER_VENDOR = "VM last booted on a host which had a CPU from a different vendor."
 ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
 
 
 class Placement(VmBase):
     def assert_can_boot_here(self, ref: str, host: str) -> None:
-        self.existing("host", host)
-        self.require_bootable(ref, host)
+        self.require_bootable(ref, host, check_cpu=True)
 
-    def require_bootable(self, ref: str, host: str, *, check_storage: bool = True) -> None:
-        """Refuse with the reason why this VM cannot run on this host."""
+    def require_bootable(self, ref: str, host: str, *, check_storage: bool = True, check_cpu: bool = False) -> None:
+        """Refuse with the reason why this VM cannot run on this host; one that does not exist is not live."""
         row = self.row(ref)
         self._require_valid(row)
         self.require_live(host)
@@ -31,6 +31,8 @@ class Placement(VmBase):
         if not row["is_control_domain"] and not stays and not self.db.get("host", host, "enabled"):
             raise Failure("HOST_DISABLED", host)
         self._require_platform(ref, host)
+        if check_cpu:
+            self.require_compatible(ref, host)
         if check_storage:
             self.require_storage(ref, host, self._needed_disks(ref))
         self.other("network").require_available(ref, host, [self.db.get("VIF", vif, "network") for vif in row["VIFs"]])
@@ -62,6 +64,8 @@ class Placement(VmBase):
             raise Failure("VALUE_NOT_SUPPORTED", "VM.actions_after_crash", action, NO_COREDUMP)
 
     def is_live(self, host: str) -> bool:
+        if not self.db.exists("host", host):
+            return False
         metrics = self.db.table("host_metrics").rows.get(self.db.get("host", host, "metrics"))
         return bool(metrics and metrics["live"])
 
@@ -80,6 +84,15 @@ class Placement(VmBase):
         if wanted not in offered:
             listed = "[" + "; ".join(map(str, offered)) + "]"
             raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, ref, str(wanted))
+
+    def require_compatible(self, ref: str, host: str) -> None:
+        """A VM that has booted goes on only on a CPU of that vendor (X/cpuid_helpers.ml); hosts of one pool have the features of all here."""
+        row = self.row(ref)
+        if row["power_state"] == "Halted":
+            return
+        present = self.db.row("host", host)["cpu_info"].get("vendor", "")
+        if row["last_boot_CPU_flags"].get("vendor", present) != present:
+            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", ref, host, OTHER_VENDOR)
 
     def _needed_disks(self, ref: str) -> list[str]:
         row = self.row(ref)
@@ -120,11 +133,11 @@ class Placement(VmBase):
 
     def get_possible_hosts(self, ref: str) -> list[str]:
         reserved = self.row(ref)["scheduled_to_be_resident_on"]
-        return [reserved] if reserved != NULL else [host for host in self.db.refs("host") if self._fits(ref, host)]
+        return [reserved] if reserved != NULL else [host for host in self.db.refs("host") if self._fits(ref, host, check_cpu=False)]
 
-    def _fits(self, ref: str, host: str) -> bool:
+    def _fits(self, ref: str, host: str, *, check_cpu: bool) -> bool:
         try:
-            self.require_bootable(ref, host)
+            self.require_bootable(ref, host, check_cpu=check_cpu)
         except Failure:
             return False
         return True
@@ -134,7 +147,7 @@ class Placement(VmBase):
         row = self.row(ref)
         if row["scheduled_to_be_resident_on"] != NULL:
             return str(row["scheduled_to_be_resident_on"])
-        fitting = [host for host in self.db.refs("host") if self._accepts(row, host) and self._fits(ref, host)]
+        fitting = [host for host in self.db.refs("host") if self._accepts(row, host) and self._fits(ref, host, check_cpu=True)]
         if not fitting:
             raise Failure("NO_HOSTS_AVAILABLE")
         if row["affinity"] in fitting:

@@ -72,14 +72,18 @@ class Sleep(Placement, Records):
     @operation("resume")
     async def resume(self, ref: str, start_paused: bool, force: bool) -> None:
         async with self.engine.operations.hold_all(self.vbd_marks(ref), 120.0):
-            await self._wake(ref, self.choose_host(ref), paused=start_paused)
+            host = self.choose_host(ref)
+            if not force:
+                self.require_compatible(ref, host)
+            await self._wake(ref, host, paused=start_paused)
         self._report_resumed(ref)
 
     @operation("resume_on")
     async def resume_on(self, ref: str, host: str, start_paused: bool, force: bool) -> None:
-        self.existing("host", host)
         async with self.engine.operations.hold_all(self.vbd_marks(ref), 120.0):
             self.require_bootable(ref, host)
+            if not force:
+                self.require_compatible(ref, host)
             await self._wake(ref, host, paused=start_paused)
         self._report_resumed(ref)
 

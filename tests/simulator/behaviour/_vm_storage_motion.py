@@ -49,7 +49,7 @@ class StorageMotion(Migration):
         self._require_mapped(ref, vdi_map)
         if destination.is_local:
             await self._require_storage_motion(vdi_map, destination)
-            self.require_bootable(ref, destination.host, check_storage=False)
+            self.require_bootable(ref, destination.host, check_storage=False, check_cpu=options.get("force") != "true")
             if vif_map:
                 raise Failure("OPERATION_NOT_ALLOWED", NO_VIF_MAP)
         else:

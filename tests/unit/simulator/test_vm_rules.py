@@ -258,3 +258,38 @@ def test_an_image_in_a_guest_without_qemu_comes_and_goes_with_its_drive(simulato
     assert session.VBD.get_currently_attached(cd) is True
     session.VBD.eject(cd)
     assert session.VBD.get_currently_attached(cd) is False
+
+
+# Hosts (xapi_vm_helpers.ml, cpuid_helpers.ml, message_forwarding.ml)
+
+
+NOWHERE = "OpaqueRef:00000000-0000-4000-8000-00000000dead"
+
+
+def test_a_host_that_does_not_exist(session: Any, vm: str) -> None:
+    # is_host_live takes any failure for no.
+    assert refusal(session.VM.assert_can_boot_here, vm, NOWHERE) == ["HOST_NOT_LIVE"]
+    # start_on reads the host's operations first, pool_migrate its CPU if the VM is awake.
+    assert refusal(session.VM.start_on, vm, NOWHERE, False, False) == ["HANDLE_INVALID", "host", NOWHERE]
+    assert refusal(session.VM.pool_migrate, vm, NOWHERE, {}) == ["VM_BAD_POWER_STATE", vm, "running", "halted"]
+    session.VM.start(vm, True, False)
+    assert refusal(session.VM.pool_migrate, vm, NOWHERE, {}) == ["HANDLE_INVALID", "host", NOWHERE]
+    assert refusal(session.VM.pool_migrate, vm, NOWHERE, {"force": "true"}) == ["VM_BAD_POWER_STATE", vm, "running", "paused"]
+
+
+def test_a_sleeper_from_another_vendors_cpu(simulator: Simulator, session: Any, running: str) -> None:
+    session.VM.suspend(running)
+    host = only(session.host.get_all())
+    run(simulator, "VM", running, last_boot_CPU_flags={"vendor": "Other", "features": ""})
+    told = ["VM_INCOMPATIBLE_WITH_THIS_HOST", running, host, "VM last booted on a host which had a CPU from a different vendor."]
+    assert refusal(session.VM.assert_can_boot_here, running, host) == told
+    assert refusal(session.VM.resume_on, running, host, False, False) == told
+    assert refusal(session.VM.resume, running, False, False) == ["NO_HOSTS_AVAILABLE"]
+    assert session.VM.get_possible_hosts(running) == [host]
+    session.VM.resume_on(running, host, False, True)
+
+
+def test_a_paused_vm_is_forgotten(session: Any, vm: str) -> None:
+    session.VM.start(vm, True, False)
+    session.VM.power_state_reset(vm)
+    assert session.VM.get_power_state(vm) == "Halted"
