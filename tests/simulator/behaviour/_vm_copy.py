@@ -23,7 +23,8 @@ COPIED = words(
     "memory_static_min VCPUs_max VCPUs_at_startup VCPUs_params actions_after_softreboot actions_after_shutdown actions_after_reboot "
     "actions_after_crash HVM_boot_policy HVM_boot_params HVM_shadow_multiplier platform PV_kernel PV_ramdisk PV_args PV_bootloader "
     "PV_bootloader_args PV_legacy_args PCI_bus last_boot_CPU_flags is_control_domain last_booted_record recommendations xenstore_data "
-    "ha_restart_priority tags bios_strings hardware_platform_version has_vendor_device reference_label domain_type NVRAM"
+    "ha_restart_priority tags bios_strings hardware_platform_version has_vendor_device reference_label domain_type NVRAM "
+    "secureboot_certificates_state"
 )
 FORGOTTEN_KEYS = ("default_template", "xensource_internal")
 SNAPSHOTS = ("snapshot", "checkpoint")

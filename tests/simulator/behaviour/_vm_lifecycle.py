@@ -14,6 +14,8 @@ from ._vm_sleep import Sleep
 from ._vm_strings import GENERIC_BIOS_STRINGS
 
 DEVICE_MODELS = {"bios": "qemu-upstream-compat", "uefi": "qemu-upstream-uefi"}
+# What VMs of long ago may say; it is replaced.
+OLD_DEVICE_MODEL = "qemu-trad"
 # What a hard shutdown or reboot cancels first.
 GIVES_WAY_TO_REBOOT = ("clean_shutdown", "clean_reboot", "pool_migrate", "call_plugin", "suspend")
 GIVES_WAY_TO_SHUTDOWN = (*GIVES_WAY_TO_REBOOT, "hard_reboot", "shutdown")
@@ -63,6 +65,8 @@ class Lifecycle(Sleep):
             raise Failure("INVALID_VALUE", "HVM-boot-params['firmware']", firmware)
         if memory.kind_of(row) == "hvm":
             platform = {"device-model": DEVICE_MODELS[firmware], **platform} if "device-model" not in platform else platform
+        if platform.get("device-model") == OLD_DEVICE_MODEL:
+            platform["device-model"] = DEVICE_MODELS[firmware]
         if platform.get("secureboot") == "auto":
             certificates = self.db.row("pool", self.engine.pool).get("uefi_certificates", "")
             platform["secureboot"] = "true" if certificates else "false"

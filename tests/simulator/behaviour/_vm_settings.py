@@ -190,9 +190,12 @@ class Settings(Placement, Records):
     def remove_from_NVRAM(self, ref: str, key: str) -> None:
         self.db.drop("VM", ref, "NVRAM", key)
 
-    def set_NVRAM_EFI_variables(self, ref: str, value: str, update: str = "unspecified") -> None:
-        """From the guest's firmware; since 26 it also says whether there are newer certificates for it, which those here never have."""
+    def set_NVRAM_EFI_variables(self, ref: str, value: str, update: str = "no") -> None:
+        """From the guest's firmware; since 26 it also says whether it has newer certificates now."""
         self.db.put("VM", ref, "NVRAM", "EFI-variables", value)
+        # What is unspecified is looked at, and nothing here finds certificates that end soon.
+        if update != "no":
+            self.db.set("VM", ref, "secureboot_certificates_state", "ok")
 
     def set_has_vendor_device(self, ref: str, value: bool) -> None:
         self.require_state(ref, "Halted")

@@ -11,7 +11,7 @@ from ._vm_measurements import Measurements
 from ._vm_misc import Miscellany
 
 # High-water marks, whatever the guest (facts 3.5).
-VIF_DEVICES = tuple(str(number) for number in range(7))
+HIGHEST_NIC, HIGHEST_NIC_LATELY = 6, 15
 HIGHEST_DISK, HIGHEST_DISK_OF_DOM0 = 254, 255
 
 
@@ -25,7 +25,8 @@ class VM(Levels, Measurements, Miscellany):
 
     def get_allowed_VIF_devices(self, ref: str) -> list[str]:
         used = {self.db.get("VIF", vif, "device") for vif in self.row(ref)["VIFs"]}
-        return [device for device in VIF_DEVICES if device not in used]
+        highest = HIGHEST_NIC_LATELY if self.engine.schema.level == "26" else HIGHEST_NIC
+        return [device for device in map(str, range(highest + 1)) if device not in used]
 
     def get_boot_record(self, ref: str) -> dict[str, object]:
         self.check(ref, "get_boot_record")

@@ -35,6 +35,9 @@ class FieldSpec:
     def default(self) -> Any:
         if self.initial is None:
             return default(self.type)
+        if self.type.kind == "float":
+            # The data says 1 where the model says 1.0.
+            return float(self.initial)
         return list(self.initial) if isinstance(self.initial, list) else dict(self.initial) if isinstance(self.initial, dict) else self.initial
 
 

@@ -114,6 +114,35 @@ def test_a_rolling_upgrade(session: Any, vm: str, level: str) -> None:
         session.pool.remove_from_other_config(pool, "rolling_upgrade_in_progress")
 
 
+def test_devices_that_a_nic_may_have(session: Any, level: str) -> None:
+    vm = session.VM.clone(session.VM.get_by_name_label("Other install media")[0], "no devices")
+    # allowed_VIF_devices_HVM in xapi_vm_helpers.ml
+    assert len(session.VM.get_allowed_VIF_devices(vm)) == (16 if level == "26" else 7)
+
+
+def test_efi_variables(session: Any, vm: str, level: str) -> None:
+    session.VM.set_NVRAM_EFI_variables(vm, "AAAA")
+    assert session.VM.get_NVRAM(vm) == {"EFI-variables": "AAAA"}
+    if level == "26":
+        session.VM.set_NVRAM_EFI_variables(vm, "BBBB", "yes")
+        assert session.VM.get_secureboot_certificates_state(vm) == "ok"
+    else:
+        assert refusal(session.VM.set_NVRAM_EFI_variables, vm, "BBBB", "yes")[0] == "MESSAGE_PARAMETER_COUNT_MISMATCH"
+
+
+def test_numbers_that_nobody_gave_are_of_their_kind(session: Any, vm: str) -> None:
+    record = {key: value for key, value in session.VM.get_record(vm).items() if key != "HVM_shadow_multiplier"}
+    multiplier = session.VM.get_HVM_shadow_multiplier(session.VM.create(record))
+    assert (multiplier, type(multiplier)) == (1.0, float)
+
+
+def test_the_device_model_of_long_ago(session: Any, vm: str) -> None:
+    session.VM.set_platform(vm, {"device-model": "qemu-trad"})
+    session.VM.start(vm, False, False)
+    # ensure_device_model_profile_present in xapi_vm_helpers.ml
+    assert session.VM.get_platform(vm)["device-model"] == "qemu-upstream-compat"
+
+
 # Another operation in the way: since xapi 25.27 the refusal names its task, too
 
 
