@@ -22,14 +22,13 @@ class Vtpm(Behaviour):
     def check(self, ref: str, op: str) -> None:
         vm = self.row(ref)["VM"]
         if self.engine.schema.level == "8.2":
-            return
+            raise Failure("NOT_IMPLEMENTED", "VTPM.destroy")
         if self.db.get("VM", vm, "power_state") != "Halted":
             raise Failure("VM_BAD_POWER_STATE", vm, "halted", self.db.get("VM", vm, "power_state").lower())
 
     async def create(self, vm: Any, is_unique: bool = False) -> str:
         if self.engine.schema.level == "8.2":
-            # Of that level's record nothing is looked at but that it can be stored.
-            return self.db.create("VTPM", vm)
+            raise Failure("NOT_IMPLEMENTED", "VTPM.create")
         self.existing("VM", vm)
         async with self.engine.operations.hold("VM", vm, "create_vtpm"):
             if self.db.get("pool", self.engine.pool, "restrictions").get("restrict_vtpm") != "false":
@@ -43,8 +42,6 @@ class Vtpm(Behaviour):
     def copy(self, ref: str, vm: str) -> str:
         """The same module in another VM; a unique one starts empty there."""
         row = self.row(ref)
-        if self.engine.schema.level == "8.2":
-            return self.db.create("VTPM", {"VM": vm, "backend": row["backend"]})
         return self.insert(vm, is_unique=row["is_unique"], contents="" if row["is_unique"] else self.get_contents(ref))
 
     def destroy(self, ref: str) -> None:
@@ -52,8 +49,8 @@ class Vtpm(Behaviour):
         self.discard(ref)
 
     def discard(self, ref: str) -> None:
-        secret = self.row(ref).get("contents")
-        if secret is not None and self.is_set("secret", secret):
+        secret = self.row(ref)["contents"]
+        if self.is_set("secret", secret):
             self.db.delete("secret", secret)
         self.db.delete("VTPM", ref)
 

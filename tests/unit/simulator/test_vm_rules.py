@@ -11,7 +11,7 @@ import pytest
 
 from simulator import NULL, Simulator, VirtualClock
 
-from ._machines import add_nic, attach, disks, machine, only, refusal
+from ._machines import attach, disks, machine, only, refusal
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,13 @@ def session(simulator: Simulator) -> Any:
 @pytest.fixture
 def vm(session: Any) -> str:
     return machine(session)
+
+
+@pytest.fixture
+def running(simulator: Simulator, session: Any, vm: str) -> str:
+    session.VM.start(vm, False, False)
+    simulator.run(simulator.clock.sleep(5))
+    return vm
 
 
 def run(simulator: Simulator, cls: str, ref: str, **fields: Any) -> None:
@@ -174,90 +181,6 @@ def test_how_refusals_spell_types_of_disks(simulator: Simulator, session: Any, v
         # vdi_type_to_string in record_util.ml
         assert refusal(lambda: attach(session, vm, disk, device="7")) == ["VDI_INCOMPATIBLE_TYPE", disk, spelt]
     run(simulator, "VDI", disk, type="user")
-
-
-def test_an_attached_nic_of_a_paused_vm(session: Any, vm: str) -> None:
-    nic = add_nic(session, vm, session.network.get_all()[0], "5")
-    session.VM.start(vm, True, False)
-    # Helpers.is_running asks for a domain.
-    assert refusal(session.VIF.destroy, nic) == ["OPERATION_NOT_ALLOWED", "VIF currently attached to a running VM"]
-
-
-def test_system_domains_share_disks(session: Any, vm: str) -> None:
-    other = machine(session)
-    attach(session, other, disks(session, vm)[0], device="5")
-    session.VM.start(vm, False, False)
-    assert refusal(session.VM.start, other, False, False)[0] == "VDI_IN_USE"
-    # system_domains.ml: a key of other_config makes one.
-    session.VM.add_to_other_config(other, "is_system_domain", "true")
-    session.VM.start(other, False, False)
-
-
-# When allowed_operations of drives and disks are looked at (xapi_vbd_helpers.ml, message_forwarding.ml, xapi_xenops.ml)
-
-
-@pytest.fixture
-def running(simulator: Simulator, session: Any, vm: str) -> str:
-    session.VM.start(vm, False, False)
-    simulator.run(simulator.clock.sleep(5))
-    return vm
-
-
-def drive(session: Any, vm: str, vdi: str = NULL) -> str:
-    """A CD drive."""
-    record = {"VM": vm, "VDI": vdi, "userdevice": "autodetect", "bootable": False, "mode": "RO", "type": "CD", "empty": vdi == NULL}
-    return str(session.VBD.create({**record, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}))
-
-
-def test_setting_a_field_has_no_drive_looked_at(session: Any, vm: str) -> None:
-    disk = session.VM.get_VBDs(session.VM.clone(vm, "copy"))[0]
-    session.VBD.set_bootable(disk, True)
-    session.VBD.set_unpluggable(disk, False)
-    assert session.VBD.get_allowed_operations(disk) == []
-    cd = drive(session, vm)
-    session.VBD.set_type(cd, "Disk")
-    assert sorted(session.VBD.get_allowed_operations(cd)) == ["attach", "insert"]
-    assert refusal(session.VBD.insert, cd, disks(session, vm)[0]) == ["VBD_NOT_REMOVABLE_MEDIA", cd]
-
-
-def test_starting_has_them_looked_at(simulator: Simulator, session: Any, vm: str) -> None:
-    copy = session.VM.clone(vm, "copy")
-    session.VM.start(copy, False, False)
-    for vbd in session.VM.get_VBDs(copy):
-        assert "unplug" not in session.VBD.get_allowed_operations(vbd)
-    simulator.run(simulator.clock.sleep(5))
-    # The guest's tools are there: update_vm asks for VM.update_allowed_operations.
-    for vbd in session.VM.get_VBDs(copy):
-        if session.VBD.get_type(vbd) == "Disk":
-            assert "unplug" in session.VBD.get_allowed_operations(vbd)
-
-
-def test_nobody_looks_at_a_disk_that_was_ejected(session: Any, running: str) -> None:
-    (sr,) = {session.VDI.get_SR(vdi) for vdi in disks(session, running)}
-    values = {"SR": sr, "virtual_size": 1 << 22, "type": "user", "sharable": False, "read_only": False, "other_config": {}}
-    vdi = session.VDI.create({**values, "name_label": "image"})
-    cd = drive(session, running)
-    session.VM.hard_reboot(running)
-    session.VBD.insert(cd, vdi)
-    used = set(session.VDI.get_allowed_operations(vdi))
-    assert "destroy" not in used
-    session.VBD.eject(cd)
-    # update_vbd_and_vdi_operations looks at the disk of a drive that is not empty.
-    assert set(session.VDI.get_allowed_operations(vdi)) == used
-    session.VDI.destroy(vdi)
-
-
-def test_an_image_in_a_guest_without_qemu_comes_and_goes_with_its_drive(simulator: Simulator, session: Any, vm: str) -> None:
-    session.VM.set_domain_type(vm, "pv")
-    cd = drive(session, vm)
-    session.VM.start(vm, False, False)
-    assert session.VBD.get_currently_attached(cd) is False
-    (sr,) = {session.VDI.get_SR(vdi) for vdi in disks(session, vm)}
-    values = {"SR": sr, "virtual_size": 1 << 22, "type": "user", "sharable": False, "read_only": False, "other_config": {}}
-    session.VBD.insert(cd, session.VDI.create({**values, "name_label": "image"}))
-    assert session.VBD.get_currently_attached(cd) is True
-    session.VBD.eject(cd)
-    assert session.VBD.get_currently_attached(cd) is False
 
 
 # Hosts (xapi_vm_helpers.ml, cpuid_helpers.ml, message_forwarding.ml)
