@@ -15,7 +15,7 @@ from ._vm_lifecycle import DEVICE_MODELS
 from ._vm_settings import Settings
 
 FORGOTTEN_KEYS = ("grant_api_access",)
-SNAPSHOT_FIELDS = ("is_a_snapshot", "snapshot_time", "transportable_snapshot_id", "last_booted_record", "last_boot_CPU_flags", "bios_strings")
+SNAPSHOT_FIELDS = ("is_a_snapshot", "snapshot_time", "snapshot_info", "transportable_snapshot_id", "last_booted_record", "last_boot_CPU_flags", "bios_strings")
 
 
 @dataclass
@@ -124,6 +124,7 @@ class ImportedObjects(Settings):
             if image is None and not wanted.force:
                 raise Failure("IMPORT_ERROR_FAILED_TO_FIND_OBJECT", record["suspend_VDI"])
             self.db.update("VM", vm, power_state="Suspended", suspend_VDI=image or NULL)
+            self.db.update("VM_metrics", self.row(vm)["metrics"], current_domain_type=record["domain_type"])
         if not self.is_set("SR", record["suspend_SR"]):
             self.db.set("VM", vm, "suspend_SR", NULL)
         if not wanted.force:

@@ -113,3 +113,23 @@ def test_an_image_in_a_guest_without_qemu_comes_and_goes_with_its_drive(simulato
     assert session.VBD.get_currently_attached(cd) is True
     session.VBD.eject(cd)
     assert session.VBD.get_currently_attached(cd) is False
+
+
+def test_nobody_looks_at_the_disks_of_a_sleeper_that_is_destroyed(session: Any, running: str) -> None:
+    session.VM.suspend(running)
+    disk = disks(session, running)[0]
+    used = set(session.VDI.get_allowed_operations(disk))
+    assert "destroy" not in used
+    session.VM.destroy(running)
+    # Xapi_vm_helpers.destroy removes the rows of drives, and that is all.
+    assert set(session.VDI.get_allowed_operations(disk)) == used
+    session.VDI.destroy(disk)
+
+
+def test_resetting_the_power_state_has_no_drive_looked_at(session: Any, vm: str) -> None:
+    session.VM.start(vm, True, False)
+    before = {vbd: set(session.VBD.get_allowed_operations(vbd)) for vbd in session.VM.get_VBDs(vm)}
+    session.VM.power_state_reset(vm)
+    # force_state_reset looks at drives that an operation runs on.
+    assert {vbd: set(session.VBD.get_allowed_operations(vbd)) for vbd in before} == before
+    assert "pause" in before[next(iter(before))]
