@@ -126,10 +126,19 @@ def test_nobody_looks_at_the_disks_of_a_sleeper_that_is_destroyed(session: Any, 
     session.VDI.destroy(disk)
 
 
-def test_resetting_the_power_state_has_no_drive_looked_at(session: Any, vm: str) -> None:
-    session.VM.start(vm, True, False)
-    before = {vbd: set(session.VBD.get_allowed_operations(vbd)) for vbd in session.VM.get_VBDs(vm)}
+def test_resetting_the_power_state_has_no_device_looked_at(simulator: Simulator, session: Any, vm: str) -> None:
+    nic = add_nic(session, vm, session.network.get_all()[0], "5")
+    session.VM.start(vm, False, False)
+    simulator.run(simulator.clock.sleep(5))
+    drive_now = {vbd: set(session.VBD.get_allowed_operations(vbd)) for vbd in session.VM.get_VBDs(vm)}
+    nic_now = set(session.VIF.get_allowed_operations(nic))
+    assert "unplug" in nic_now
+
+    async def pause() -> None:
+        simulator.engine.db.set("VM", vm, "power_state", "Paused")
+
+    simulator.run(pause())
     session.VM.power_state_reset(vm)
-    # force_state_reset looks at drives that an operation runs on.
-    assert {vbd: set(session.VBD.get_allowed_operations(vbd)) for vbd in before} == before
-    assert "pause" in before[next(iter(before))]
+    # force_state_reset looks at devices that an operation runs on.
+    assert {vbd: set(session.VBD.get_allowed_operations(vbd)) for vbd in drive_now} == drive_now
+    assert set(session.VIF.get_allowed_operations(nic)) == nic_now
