@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MOVES_DEVICES = frozenset(
     words("start start_on pause unpause clean_shutdown shutdown clean_reboot hard_shutdown hard_reboot suspend resume resume_on pool_migrate")
 )
+UNTOLD_IN_8_2 = ("VM_PAUSED", "VM_UNPAUSED", "VM_SNAPSHOTTED", "VM_CHECKPOINTED", "VM_SNAPSHOT_REVERTED", "VM_MIGRATED")
 
 
 class VmBase(Behaviour):
@@ -154,9 +155,12 @@ class VmBase(Behaviour):
         return row["name_label"], row["uuid"]
 
     def report(self, name: str, ref: str, text: str) -> None:
-        """An alert about a VM, all of them of priority 5 (C/api_messages.ml)."""
+        """An alert about a VM, all of them of priority 5 (C/api_messages.ml). 8.2 tells of less, and does not name the VM's uuid."""
         label, uuid = self.name_of(ref)
-        self.other("message").post(name, 5, "VM", uuid, f"VM '{label}' (uuid: {uuid}) {text}")
+        if self.engine.schema.level != "8.2":
+            self.other("message").post(name, 5, "VM", uuid, f"VM '{label}' (uuid: {uuid}) {text}")
+        elif name not in UNTOLD_IN_8_2:
+            self.other("message").post(name, 5, "VM", uuid, f"VM '{label}' {text}")
 
     def metrics_row(self, ref: str) -> dict[str, Any]:
         """The VM's metrics; empty when it has none (a template)."""

@@ -95,8 +95,7 @@ class Copies(Lifecycle):
     @operation("csvm", before="before_csvm")
     async def csvm(self, ref: str) -> str:
         new = await self.duplicate(ref, f"{self.row(ref)['name_label']}-cloned-suspended", "clone")
-        label, own = self.name_of(ref)
-        self.other("message").post("VM_CLONED", 5, "VM", own, f"VM '{label}' (uuid: {own}) cloned (new uuid: {self.row(new)['uuid']})")
+        self.report("VM_CLONED", ref, f"cloned (new uuid: {self.row(new)['uuid']})")
         return new
 
     # The copy

@@ -143,6 +143,20 @@ def test_the_device_model_of_long_ago(session: Any, vm: str) -> None:
     assert session.VM.get_platform(vm)["device-model"] == "qemu-upstream-compat"
 
 
+def test_what_alerts_tell(session: Any, vm: str, level: str) -> None:
+    session.VM.start(vm, False, False)
+    session.VM.pause(vm)
+    label, uuid = session.VM.get_name_label(vm), session.VM.get_uuid(vm)
+    told = {row["name"]: row["body"] for row in session.message.get_all_records().values() if row["obj_uuid"] == uuid}
+    host = session.host.get_record(session.VM.get_resident_on(vm))
+    started = f"started on host: {host['name_label']} (uuid: {host['uuid']})"
+    # message_forwarding.ml of each level
+    if level == "8.2":
+        assert told == {"VM_STARTED": f"VM '{label}' {started}"}
+    else:
+        assert told == {"VM_STARTED": f"VM '{label}' (uuid: {uuid}) {started}", "VM_PAUSED": f"VM '{label}' (uuid: {uuid}) paused"}
+
+
 # Another operation in the way: since xapi 25.27 the refusal names its task, too
 
 
