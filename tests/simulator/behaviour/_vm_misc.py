@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.behaviour import locks_itself, operation
 from ..engine.context import CURRENT
-from ..engine.failure import NULL, Failure
+from ..engine.failure import NULL, Failure, internal_error
 from ._vdi_types import spelt
 from ._vm_destination import pool_of_session
 from ._vm_platform import is_true
@@ -90,8 +90,10 @@ class Miscellany(Settings):
 
     def create_new_blob(self, ref: str, name: str, mime_type: str, public: bool) -> str:
         blob = str(self.other("blob").create(mime_type, public))
+        # The blob is there by now, and stays.
+        if not name:
+            raise internal_error("Db_exn.Empty_key_in_map")
         if name in self.row(ref)["blobs"]:
-            # The blob is there by now, and stays.
             raise Failure("MAP_DUPLICATE_KEY", "VM", "blobs", ref, name)
         self.db.put("VM", ref, "blobs", name, blob)
         return blob

@@ -65,12 +65,12 @@ class Records(Agents):
         row = self.row(ref)
         if self.is_set("VM_appliance", row["appliance"]):
             self.engine.operations.again("VM_appliance", row["appliance"])
-        for vbd in row["VBDs"]:
+        for vbd in list(row["VBDs"]):
             # A sleeper's drives are attached, and nobody looks at what their disks allow when only rows go.
             self.engine.operations.leave("VDI", self.db.get("VBD", vbd, "VDI"))
-        for cls, devices in (("VBD", row["VBDs"]), ("VIF", row["VIFs"])):
-            for device in list(devices):
-                self.other(cls).discard(device)
+            self.other("VBD").discard(vbd)
+        for vif in list(row["VIFs"]):
+            self.other("VIF").discard(vif)
         for cls in ("VGPU", "VUSB"):
             for device in list(row[f"{cls}s"]):
                 self.db.delete(cls, device)

@@ -139,6 +139,7 @@ def test_a_name_for_one_blob(session: Any, vm: str) -> None:
     before = len(session.blob.get_all())
     assert refusal(session.VM.create_new_blob, vm, "notes", "text/plain", False) == ["MAP_DUPLICATE_KEY", "VM", "blobs", vm, "notes"]
     assert len(session.blob.get_all()) == before + 1  # xapi_vm.ml: made before it is named
+    assert refusal(session.VM.create_new_blob, vm, "", "text/plain", False) == ["INTERNAL_ERROR", "Db_exn.Empty_key_in_map"]
 
 
 def test_more_cpus_for_a_running_control_domain(simulator: Simulator, session: Any, vm: str) -> None:
