@@ -34,6 +34,7 @@ KEYS = {
     "AD": "restrict_ad",
     "WLB": "restrict_wlb",
     "VMSS": "restrict_vmss",
+    "VSS": "restrict_vss",
     "Live_set_vcpus": "restrict_set_vcpus_number_live",
     "USB_passthrough": "restrict_usb_passthrough",
     "Zstd_export": "restrict_zstd_export",

@@ -148,8 +148,20 @@ class Records(Agents):
             raise Failure("INVALID_VALUE", value)
         if valid and row["is_a_template"]:
             raise Failure("VM_IS_TEMPLATE", ref)
+        if valid and self.db.get("VMSS", value, "type") == "snapshot_with_quiesce":
+            _pool_features.require(self.engine, "VSS")
+            self.require_quiescent(ref)
         self.db.set("VM", ref, "snapshot_schedule", value if valid else NULL)
         self.update_allowed_operations(ref)
+
+    def require_quiescent(self, ref: str) -> None:
+        """A guest that can be told to hold still, on disks that keep what is written (X/xapi_vm_helpers.ml)."""
+        disks = [self.db.table("VDI").rows.get(vdi, {}) for vdi in self.disks_of(ref)]
+        if any(disk.get("sm_config", {}).get("on_boot") == "reset" for disk in disks):
+            raise Failure("VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION")
+        guest = self.db.table("VM_guest_metrics").rows.get(self.row(ref)["guest_metrics"], {})
+        if not any(guest.get("other", {}).get(feature) == "1" for feature in ("feature-snapshot", "feature-quiesce")):
+            raise Failure("VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", ref)
 
     def set_actions_after_crash(self, ref: str, value: str) -> None:
         self.db.set("VM", ref, "actions_after_crash", value)
