@@ -11,10 +11,8 @@ from typing import Any
 from ..engine.behaviour import Behaviour, operation
 from ..engine.failure import Failure
 from . import _addresses, _pool_features
+from ._vif_operations import require_allowed
 
-# VM operations that a VIF may not be plugged or unplugged beside.
-VM_OPERATIONS_IN_THE_WAY = ("clean_shutdown", "hard_shutdown", "suspend", "pause")
-# What OCaml's int_of_string takes for a device number, but for negative ones.
 # What OCaml's int_of_string takes for a number, which is all that xapi asks of a device; since 2025 only digits will do.
 NUMBER = re.compile(r"[-+]?(0[xX][0-9a-fA-F][0-9a-fA-F_]*|0[oO][0-7][0-7_]*|0[bB][01][01_]*|(0[uU])?[0-9][0-9_]*)")
 DIGITS = re.compile(r"[0-9][0-9_]*")
@@ -41,47 +39,7 @@ class VIF(Behaviour):
         return ("attach", "plug", "unplug")
 
     def check(self, ref: str, op: str) -> None:
-        row = self.row(ref)
-        if row["current_operations"]:
-            raise self._in_progress(ref, row["current_operations"])
-        if op == "attach":
-            return
-        vm = self.db.row("VM", row["VM"])
-        if op == "plug" and vm["is_control_domain"] and vm["domid"] == 0:
-            raise Failure("OPERATION_NOT_ALLOWED", "Control domain does not support hotplug")
-        if any(self.db.get("PIF", pif, "sriov_logical_PIF_of") for pif in self.db.get("network", row["network"], "PIFs")):
-            raise Failure("OPERATION_NOT_ALLOWED", "Network SR-IOV VIF plug/unplug not allowed")
-        if vm["power_state"] != "Running":
-            raise Failure("VM_BAD_POWER_STATE", row["VM"], "running", vm["power_state"].lower())
-        plugged = row["currently_attached"] or row["reserved"]
-        if plugged and op == "plug":
-            raise Failure("DEVICE_ALREADY_ATTACHED", ref)
-        if not plugged and op == "unplug":
-            raise Failure("DEVICE_ALREADY_DETACHED", ref)
-        for running_on_vm in vm["current_operations"].values():
-            if running_on_vm in VM_OPERATIONS_IN_THE_WAY:
-                raise Failure("OPERATION_NOT_ALLOWED", f"Current operation on VM:{row['VM']} is {running_on_vm}")
-        self._check_drivers(row["VM"], vm)
-
-    def _in_progress(self, ref: str, running: dict[str, str]) -> Failure:
-        """Since xapi 25.27 all operations and their tasks, in braces even when it is one (X/xapi_vif_helpers.ml)."""
-        if self.engine.schema.level != "26":
-            return Failure("OTHER_OPERATION_IN_PROGRESS", "VIF", ref, next(iter(running.values())))
-        ops, tasks = ("; ".join(reversed(names)) for names in (list(running.values()), list(running)))
-        return Failure("OTHER_OPERATION_IN_PROGRESS", "VIF", ref, f"{{{ops}}}", f"{{{tasks}}}")
-
-    def _check_drivers(self, ref: str, vm: dict[str, Any]) -> None:
-        """An HVM guest must have PV drivers, and must not say that it cannot hotplug."""
-        metrics = self.db.tables["VM_metrics"].rows.get(vm["metrics"], {})
-        if metrics.get("current_domain_type", "hvm") not in ("hvm", "unspecified"):
-            return
-        guest = self.db.tables["VM_guest_metrics"].rows.get(vm["guest_metrics"])
-        claim = guest["can_use_hotplug_vif"] if guest else "unspecified"
-        if claim == "no":
-            raise Failure("OPERATION_NOT_ALLOWED", "VM states it does not support VIF hotplug.")
-        if claim == "yes" or (guest and (guest["PV_drivers_detected"] or {"major", "minor"} <= set(guest["PV_drivers_version"]))):
-            return
-        raise Failure("VM_MISSING_PV_DRIVERS", ref)
+        require_allowed(self.engine, ref, op)
 
     # Life
 
