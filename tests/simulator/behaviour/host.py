@@ -19,6 +19,7 @@ from ._host_forwarding import at_host
 from ._host_plugins import Plugins
 from ._host_power import Power
 from ._host_settings import Settings
+from ._progress import other_operation
 
 MAKING_VMS = ("provision", "vm_resume", "vm_migrate")
 REMOVING_VMS = ("evacuate", "reboot", "shutdown")
@@ -52,11 +53,11 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
         return self.engine.schema.enums["host_allowed_operations"]
 
     def check(self, ref: str, op: str) -> None:
-        row, running = self.row(ref), self.busy_with(ref)
-        for current in running:
+        row = self.row(ref)
+        for task, current in row["current_operations"].items():
             crossing = (op in MAKING_VMS and current in REMOVING_VMS) or (op in REMOVING_VMS and current in MAKING_VMS)
             if crossing or op in EXCLUDES.get(current, ()):
-                raise Failure("OTHER_OPERATION_IN_PROGRESS", "host", ref, current)
+                raise other_operation(self.engine, "host", ref, {task: current})
         if op in NEED_DISABLED and row["enabled"]:
             raise Failure("HOST_NOT_DISABLED")
         if op == "power_on":
