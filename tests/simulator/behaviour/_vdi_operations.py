@@ -161,7 +161,7 @@ class Check:
 
     def _revert(self) -> None:
         if not self.row["is_a_snapshot"]:
-            raise Failure("ONLY_REVERT_SNAPSHOT")
+            raise Failure("REVERT_ONLY_ALLOWED_ON_SNAPSHOT")
 
     def _reset_on_boot(self) -> None:
         if self.row["on_boot"] == "reset":
