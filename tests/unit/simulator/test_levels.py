@@ -109,6 +109,23 @@ def test_an_unmanaged_network_takes_a_purpose_until_2026(simulator: Simulator, s
         assert session.network.get_purpose(network) == ["nbd"]
 
 
+@pytest.mark.parametrize("api", LEVELS)
+def test_what_ha_does_not_protect_stays(api: str) -> None:
+    """X/xapi_host.ml compute_evacuation_plan_no_wlb: for want of a better code, memory, until it got one of its own."""
+    with Simulator("three_hosts", api=api) as simulator:
+        session = simulator.session()
+        here = session.host.get_by_name_label("xs1")[0]
+        guest = session.VM.clone(session.VM.get_by_name_label("Other install media")[0], "unprotected")
+        session.VM.provision(guest)
+        session.VM.set_HVM_boot_policy(guest, "")  # what boots without emulation may move without tools
+        session.VM.start_on(guest, here, False, False)
+        pool = session.pool.get_all()[0]
+        on_engine(simulator, lambda: simulator.engine.db.set("pool", pool, "ha_enabled", True) or [])
+        code = "HOST_EVACUATE_VM_NOT_HA_PROTECTED" if api == "26" else "HOST_NOT_ENOUGH_FREE_MEMORY"
+        assert session.host.get_vms_which_prevent_evacuation(here) == {guest: [code, guest]}
+        assert simulator.problems == []
+
+
 def on_engine(simulator: Simulator, action: Callable[[], list[str]]) -> list[str]:
     async def run() -> list[str]:
         return action()
