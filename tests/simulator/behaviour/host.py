@@ -39,7 +39,7 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
     def loaded(self, extra: Mapping[str, Any]) -> None:
         super().loaded(extra)
         self._disabled_until_reboot = set()
-        self._stays_disabled = set()
+        self._disabled_for_good = set()
         self.engine.forwarders.append(_forwarding.forward)
         self.engine.meter = Meter(self.engine, idle=extra.get("hypervisor") == "simulated")
 
@@ -70,16 +70,19 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
 
     @at_host
     def disable(self, host: str, auto_enable: bool = True) -> None:
-        """Without `auto_enable`, which level 26 knows, only `enable` ends it: no reboot and no restart of the toolstack does."""
-        (self._stays_disabled.discard if auto_enable else self._stays_disabled.add)(host)
+        """`auto_enable` false (API 26): it stays disabled over restarts, until somebody enables it. Nothing happens to a host that is disabled."""
+        if not self.row(host)["enabled"]:
+            return
         self.db.set("host", host, "enabled", False)
+        if not auto_enable:
+            self._disabled_for_good.add(host)
 
     @operation("enable")
     def enable(self, host: str) -> None:
         self.reach(host)
         if host in self._disabled_until_reboot:
             raise Failure("HOST_DISABLED_UNTIL_REBOOT", host)
-        self._stays_disabled.discard(host)
+        self._disabled_for_good.discard(host)
         self.db.set("host", host, "enabled", True)
 
     # Memory

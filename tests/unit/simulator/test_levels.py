@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator
+from simulator import Failure, Simulator, VirtualClock
 
 LEVELS = ("8.2", "8.3", "26")
 TASK = "OpaqueRef:11111111-2222-3333-4444-555555555555"
@@ -123,6 +123,26 @@ def test_what_ha_does_not_protect_stays(api: str) -> None:
         on_engine(simulator, lambda: simulator.engine.db.set("pool", pool, "ha_enabled", True) or [])
         code = "HOST_EVACUATE_VM_NOT_HA_PROTECTED" if api == "26" else "HOST_NOT_ENOUGH_FREE_MEMORY"
         assert session.host.get_vms_which_prevent_evacuation(here) == {guest: [code, guest]}
+        assert simulator.problems == []
+
+
+@pytest.mark.parametrize("auto_enable", [True, False])
+def test_a_host_that_is_disabled_for_good_stays_so_over_a_reboot(auto_enable: bool) -> None:
+    """X/xapi_host.ml disable since 25.31 (facts 3.9): host_auto_enable outlives the boot; an explicit enable ends it."""
+    with Simulator("three_hosts", api="26", clock=VirtualClock()) as simulator:
+        session = simulator.session()
+        ref = session.host.get_by_name_label("xs2")[0]
+        session.host.disable(ref, auto_enable)
+        session.host.disable(ref, True)  # a disabled host is left as it is
+        session.host.reboot(ref)
+        simulator.run(simulator.clock.sleep(300))
+        assert session.host_metrics.get_live(session.host.get_metrics(ref))
+        assert session.host.get_enabled(ref) is auto_enable
+        session.host.enable(ref)
+        session.host.disable(ref)
+        session.host.reboot(ref)
+        simulator.run(simulator.clock.sleep(300))
+        assert session.host.get_enabled(ref)
         assert simulator.problems == []
 
 
