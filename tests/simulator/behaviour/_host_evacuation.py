@@ -40,7 +40,7 @@ class Evacuation(Behaviour):
         protected = [vm for vm in guests if self._may_move(vm)]
         for vm in guests:
             if vm not in protected:
-                plan.errors[vm] = [MEMORY, vm]
+                plan.errors[vm] = ["HOST_EVACUATE_VM_NOT_HA_PROTECTED" if self.engine.schema.level == "26" else MEMORY, vm]
         for vm in protected:
             refusals = [refusal for target in targets if (refusal := await self._boot_refusal(vm, target))]
             if refusals:

@@ -20,7 +20,7 @@ class Power(Behaviour):
     """The part of host that is about being there."""
 
     _disabled_until_reboot: set[str]
-    _stays_disabled: set[str]
+    _disabled_for_good: set[str]
 
     def is_live(self, host: str) -> bool:
         metrics = self.db.tables["host"].rows.get(host, {}).get("metrics", NULL)
@@ -77,7 +77,7 @@ class Power(Behaviour):
         now = f"{int(self.engine.clock.time())}."
         self._set_live(host, True)
         self._set_attached(host, True)
-        self.db.update("host", host, enabled=host not in self._stays_disabled)
+        self.db.set("host", host, "enabled", host not in self._disabled_for_good)
         for key in ("boot_time", "agent_start_time"):
             self.db.put("host", host, "other_config", key, now)
         if host == self.engine.coordinator:
@@ -125,7 +125,7 @@ class Power(Behaviour):
             self.db.set("PBD", pbd, "currently_attached", True)
 
     def _enable_again(self, host: str) -> None:
-        if self.db.exists("host", host) and host not in self._disabled_until_reboot | self._stays_disabled:
+        if self.db.exists("host", host) and host not in self._disabled_until_reboot | self._disabled_for_good:
             self.db.set("host", host, "enabled", True)
 
     def _set_attached(self, host: str, attached: bool) -> None:

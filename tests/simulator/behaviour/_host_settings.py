@@ -147,7 +147,7 @@ class Settings(Behaviour):
             self.db.set("host", row["host"], "address", row["IP"])
 
     def local_management_reconfigure(self, interface: str) -> None:
-        raise Failure("POOL_NOT_IN_EMERGENCY_MODE")
+        raise Failure("NOT_IN_EMERGENCY_MODE")
 
     def is_in_emergency_mode(self) -> bool:
         return False

@@ -92,14 +92,14 @@ def _product(software: dict[str, str]) -> str | None:
 def _about_software(me: Row, theirs: Side, *, force: bool) -> Iterator[Failure]:
     mine, their = me["software_version"], theirs.master["software_version"]
     if (mine.get("platform_version"), _product(mine)) != (their.get("platform_version"), _product(their)):
-        yield Failure("POOL_HOSTS_NOT_COMPATIBLE")
+        yield Failure("HOSTS_NOT_COMPATIBLE")
     if force:
         return
     compared = ("xapi", "git_id")
     if [mine.get(name, "") for name in compared] != [their.get(name, "") for name in compared] or ("xs:linux" in mine) != ("xs:linux" in their):
-        yield Failure("POOL_HOSTS_NOT_HOMOGENEOUS", "Software version differs")
+        yield Failure("HOSTS_NOT_HOMOGENEOUS", "Software version differs")
     if me["cpu_info"].get("vendor") != theirs.pool["cpu_info"].get("vendor"):
-        yield Failure("POOL_HOSTS_NOT_HOMOGENEOUS", "CPUs differ")
+        yield Failure("HOSTS_NOT_HOMOGENEOUS", "CPUs differ")
 
 
 def _about_objects(engine: Engine) -> Iterator[Failure]:

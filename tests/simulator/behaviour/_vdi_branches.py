@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from ..engine.behaviour import locks_itself
-from ..engine.failure import NULL, Failure
+from ..engine.failure import NULL, Failure, internal_error
 from ..storage import Volume
 from ._vdi_base import Disks
 from ._vdi_types import spelt
@@ -17,7 +17,7 @@ from .drivers.errors import Unimplemented
 # What a snapshot or clone takes over from its source, whatever the storage driver made.
 TAKEN_OVER = (
     *("name_label", "name_description", "type", "sharable", "other_config", "xenstore_data"),
-    *("on_boot", "allow_caching", "tags"),
+    *("on_boot", "allow_caching"),
 )
 # A disk copy lets others run, and reports its progress, after so many pieces (of 2 MiB).
 BREATH = 8
@@ -53,7 +53,9 @@ class Branches(Disks):
         self.db.set("VDI", new, "snapshot_time", self.engine.clock.now())
         driver.vdi_update(new)
         row = self.row(vdi)
-        self.db.update("VDI", new, **{name: row[name] for name in TAKEN_OVER})
+        # Tags come along since 2026 (xapi b1b140a091 "copy tags on VDI clone and snapshot").
+        taken_over = (*TAKEN_OVER, "tags") if self.engine.schema.level == "26" else TAKEN_OVER
+        self.db.update("VDI", new, **{name: row[name] for name in taken_over})
         return new
 
     # Copies
@@ -61,6 +63,9 @@ class Branches(Disks):
     @locks_itself
     async def copy(self, vdi: str, sr: str = NULL, base_vdi: str = NULL, into_vdi: str = NULL) -> str:
         async with self.locked("copy", vdi, "copy"):
+            if not self.other("SR").hosts_that_see(self.row(vdi)["SR"]):
+                # No host to forward the call to, and nobody there who would find words for it (X/message_forwarding.ml forward_sr_multiple_op).
+                raise internal_error("Not_found")
             self.require_managed(vdi)
             made = not self.is_set("VDI", into_vdi)
             target = await self._new_copy(vdi, sr) if made else into_vdi

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..engine.failure import Failure
 from ..engine.registry import Row
 from . import _sr_operations
-from ._progress import other_operation
+from ._progress import other_operation_on
 from ._vdi_types import spelt
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Check:
             return
         running = {task: op for task, op in self.row["current_operations"].items() if op != "copy"}
         if running and not (self.op == "destroy" and "mirror" in running.values()):
-            raise other_operation(self.engine, "VDI", self.ref, running)
+            raise other_operation_on(self.engine, "VDI", self.ref, running)
 
     def plugged(self) -> None:
         if self.op == "resize" and not _sr_operations.is_plugged(self.engine, self.row["SR"]):
@@ -86,7 +86,7 @@ class Check:
             raise Failure("VDI_IN_USE", self.ref, self.op)
         busy = [drive["current_operations"] for drive in self.drives if drive["current_operations"]]
         if busy and self.op != "data_destroy":
-            raise other_operation(self.engine, "VDI", self.ref, busy[0])
+            raise other_operation_on(self.engine, "VDI", self.ref, busy[0])
 
     def _blocked_by(self, active: list[Row]) -> bool:
         if self.op in LIVE_READ_ONLY:
@@ -161,7 +161,7 @@ class Check:
 
     def _revert(self) -> None:
         if not self.row["is_a_snapshot"]:
-            raise Failure("ONLY_REVERT_SNAPSHOT")
+            raise Failure("REVERT_ONLY_ALLOWED_ON_SNAPSHOT")
 
     def _reset_on_boot(self) -> None:
         if self.row["on_boot"] == "reset":

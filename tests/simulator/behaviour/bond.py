@@ -34,7 +34,8 @@ class Bond(Behaviour):
         if mac and not _addresses.is_mac(mac):
             raise Failure("MAC_INVALID", mac)
         properties = self._checked_properties(mode, properties)
-        members = list(dict.fromkeys(members))
+        # Of two mentions the later one counts (xapi-stdext-std Listext.setify).
+        members = list(dict.fromkeys(reversed(members)))[::-1]
         primary = self._primary(members)
         self._check_members(members, primary)
         return self._make(network, members, primary, mac, mode, properties)

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import re
+
 from ..engine.behaviour import Behaviour
-from ..engine.failure import NULL, Failure
+from ..engine.failure import NULL, Failure, internal_error
 from . import _pool_features
 
 HIGHEST_DEVICE = 20
@@ -38,6 +40,8 @@ class Vgpu(Behaviour):
 
     def _free_device(self, vm: str, device: str) -> str:
         used = {int(self.row(vgpu)["device"]) for vgpu in self.db.get("VM", vm, "VGPUs")}
+        if not re.fullmatch(r"-?\d+", device):
+            raise internal_error('Failure("int_of_string")')
         wanted = int(device)
         if wanted == 0:
             free = [number for number in range(HIGHEST_DEVICE + 1) if number not in used]

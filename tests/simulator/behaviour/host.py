@@ -19,6 +19,7 @@ from ._host_forwarding import at_host
 from ._host_plugins import Plugins
 from ._host_power import Power
 from ._host_settings import Settings
+from ._progress import other_operation
 
 MAKING_VMS = ("provision", "vm_resume", "vm_migrate")
 REMOVING_VMS = ("evacuate", "reboot", "shutdown")
@@ -38,7 +39,7 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
     def loaded(self, extra: Mapping[str, Any]) -> None:
         super().loaded(extra)
         self._disabled_until_reboot = set()
-        self._stays_disabled = set()
+        self._disabled_for_good = set()
         self.engine.forwarders.append(_forwarding.forward)
         self.engine.meter = Meter(self.engine, idle=extra.get("hypervisor") == "simulated")
 
@@ -52,11 +53,11 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
         return self.engine.schema.enums["host_allowed_operations"]
 
     def check(self, ref: str, op: str) -> None:
-        row, running = self.row(ref), self.busy_with(ref)
-        for current in running:
+        row = self.row(ref)
+        for task, current in row["current_operations"].items():
             crossing = (op in MAKING_VMS and current in REMOVING_VMS) or (op in REMOVING_VMS and current in MAKING_VMS)
             if crossing or op in EXCLUDES.get(current, ()):
-                raise Failure("OTHER_OPERATION_IN_PROGRESS", "host", ref, current)
+                raise other_operation(self.engine, "host", ref, {task: current})
         if op in NEED_DISABLED and row["enabled"]:
             raise Failure("HOST_NOT_DISABLED")
         if op == "power_on":
@@ -69,16 +70,19 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
 
     @at_host
     def disable(self, host: str, auto_enable: bool = True) -> None:
-        """Without `auto_enable`, which level 26 knows, only `enable` ends it: no reboot and no restart of the toolstack does."""
-        (self._stays_disabled.discard if auto_enable else self._stays_disabled.add)(host)
+        """`auto_enable` false (API 26): it stays disabled over restarts, until somebody enables it. Nothing happens to a host that is disabled."""
+        if not self.row(host)["enabled"]:
+            return
         self.db.set("host", host, "enabled", False)
+        if not auto_enable:
+            self._disabled_for_good.add(host)
 
     @operation("enable")
     def enable(self, host: str) -> None:
         self.reach(host)
         if host in self._disabled_until_reboot:
             raise Failure("HOST_DISABLED_UNTIL_REBOOT", host)
-        self._stays_disabled.discard(host)
+        self._disabled_for_good.discard(host)
         self.db.set("host", host, "enabled", True)
 
     # Memory

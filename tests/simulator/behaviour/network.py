@@ -69,7 +69,8 @@ class Network(Behaviour):
         self.db.set("network", ref, "default_locking_mode", value)
 
     def add_purpose(self, ref: str, value: str) -> None:
-        self.require_managed(ref)
+        if self.engine.schema.level == "26":
+            self.require_managed(ref)  # 24.19 and 8.2 take any network
         current = self.row(ref)["purpose"]
         if value in current:
             return

@@ -10,7 +10,7 @@ from typing import Any
 from ..engine.behaviour import Behaviour, locks_itself
 from ..engine.failure import Failure
 from . import _secrets
-from ._progress import other_operation
+from ._progress import other_operation_on
 
 INTERNAL_KEY = "SRmaster"
 
@@ -95,11 +95,7 @@ class PBD(Behaviour):
     async def unplug(self, ref: str) -> None:
         row = self.row(ref)
         sr = row["SR"]
-        for vdi in self.db.get("SR", sr, "VDIs"):
-            running = self.db.get("VDI", vdi, "current_operations")
-            if running and self._works_here(sr, row["host"]):
-                raise other_operation(self.engine, "VDI", vdi, running)
-        async with self.engine.operations.hold("SR", sr, "unplug"):
+        async with self.engine.operations.hold("SR", sr, "unplug", first=lambda: self._require_idle_disks(sr)):
             await self.engine.pass_time("PBD.unplug")
             if not row["currently_attached"]:
                 return
@@ -109,9 +105,22 @@ class PBD(Behaviour):
             self.other("SR").driver(sr).detach(sr)
             self.db.set("PBD", ref, "currently_attached", False)
 
-    def _works_here(self, sr: str, host: str) -> bool:
-        """Whether operations on the SR run on this host."""
-        return not self.db.get("SR", sr, "shared") or host == self.engine.coordinator
+    def _require_idle_disks(self, sr: str) -> None:
+        """Where the coordinator works on the SR's disks, none of them is busy (X/message_forwarding.ml with_unplug_locks)."""
+        if self._master_of(sr) != self.engine.coordinator:
+            return
+        for vdi in self.db.get("SR", sr, "VDIs"):
+            if running := self.db.get("VDI", vdi, "current_operations"):
+                raise other_operation_on(self.engine, "VDI", vdi, running)
+
+    def _master_of(self, sr: str) -> str:
+        """The host that operations on the SR run on; an SR of one host's own has one PBD (X/helpers.ml get_srmaster)."""
+        row = self.db.row("SR", sr)
+        if row["shared"]:
+            return self.engine.coordinator
+        if len(row["PBDs"]) > 1:
+            raise Failure("SR_HAS_MULTIPLE_PBDS", *(self.row(pbd)["uuid"] for pbd in row["PBDs"]))
+        return str(self.row(row["PBDs"][0])["host"])
 
     def _disks_in_use(self, sr: str, host: str) -> list[str]:
         """Disks of the SR that VMs on the host use; metadata disks do not count."""

@@ -16,6 +16,7 @@ from ._pool_ha import HighAvailability
 from ._pool_join import Joining
 from ._pool_membership import Membership
 from ._pool_welcome import Welcome
+from ._progress import other_operation_on
 
 # These refuse to run beside each other, each with a code of its own …
 BLOCKING = {
@@ -55,10 +56,13 @@ class Pool(Membership, Joining, Welcome, HighAvailability, PoolAuthentication, P
         row = self.row(ref)
         if row.get("is_psr_pending"):
             raise Failure("POOL_SECRET_ROTATION_PENDING")
-        for running in self.busy_with(ref):
+        for task, running in row["current_operations"].items():
             if running in BLOCKING and op in BLOCKING:
                 raise Failure(BLOCKING[running])
-            if running in BLOCKING or running in WAITING:
+            if running in WAITING:
+                raise other_operation_on(self.engine, "pool", ref, {task: running})
+            if running in BLOCKING:
+                # Which one is said of waiting operations only (X/xapi_pool_helpers.ml).
                 raise Failure("OTHER_OPERATION_IN_PROGRESS", "pool", ref)
         if op in ("ha_enable", "tls_verification_enable") and row["ha_enabled"]:
             raise Failure("HA_IS_ENABLED")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ..engine.behaviour import Behaviour, operation
 from ..engine.failure import Failure
 from . import _pool_features
+from ._progress import other_operations
 
 MOST = 6
 
@@ -22,7 +23,7 @@ class Vusb(Behaviour):
     def check(self, ref: str, op: str) -> None:
         row = self.row(ref)
         if row["current_operations"]:
-            raise Failure("OTHER_OPERATION_IN_PROGRESS", "VUSB", ref, next(iter(row["current_operations"].values())))
+            raise other_operations(self.engine, "VUSB", ref, row["current_operations"])
         if op == "attach":
             return
         state = self.db.get("VM", row["VM"], "power_state")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # xapi retries a blocked operation for this long before the refusal surfaces (X/helpers.ml).
 PATIENCE = 7200.0
 IN_THE_WAY = "OTHER_OPERATION_IN_PROGRESS"
+Check = Callable[[], None]
 
 
 class Operations:
@@ -33,26 +34,31 @@ class Operations:
         self.db.watchers.append(self._changed)
 
     @asynccontextmanager
-    async def hold(self, cls: str, ref: str, op: str, patience: float = PATIENCE) -> AsyncIterator[None]:
+    async def hold(self, cls: str, ref: str, op: str, patience: float = PATIENCE, first: Check | None = None) -> AsyncIterator[None]:
         """Lock `ref` for `op`; refused when not allowed, waits while another operation is in the way."""
-        async with self.hold_all([(cls, ref, op)], patience):
+        async with self.hold_all([(cls, ref, op)], patience, first):
             yield
 
     @asynccontextmanager
-    async def hold_all(self, marks: Sequence[tuple[str, str, str]], patience: float = PATIENCE) -> AsyncIterator[None]:
-        """Lock several objects (class, reference, operation), all or none: one that has to wait keeps nothing locked meanwhile."""
-        await self._acquire(marks, patience)
+    async def hold_all(self, marks: Sequence[tuple[str, str, str]], patience: float = PATIENCE, first: Check | None = None) -> AsyncIterator[None]:
+        """Lock several objects (class, reference, operation), all or none: one that has to wait keeps nothing locked meanwhile.
+
+        `first` is a check besides those of the objects, which counts like theirs: what it finds in the way is waited for.
+        """
+        await self._acquire(marks, patience, first)
         try:
             yield
         finally:
             self._unmark(marks)
             self._release()
 
-    async def _acquire(self, marks: Sequence[tuple[str, str, str]], patience: float) -> None:
+    async def _acquire(self, marks: Sequence[tuple[str, str, str]], patience: float, first: Check | None) -> None:
         deadline = self.engine.clock.time() + patience
         self.engine.tasks.cancellable()
         while True:
             try:
+                if first is not None:
+                    first()
                 self._mark(marks)
                 return
             except Failure as failure:

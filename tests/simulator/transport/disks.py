@@ -34,8 +34,14 @@ class Answered(Failure):
         self.status, self.reason = status, reason
 
 
+class Uncaught(Failure):
+    """An exception of the toolstack's language: a task holds it as INTERNAL_ERROR, a page prints it as it is."""
+
+
 def _format(request: Request) -> str:
-    text = request.parameter("format") or "raw"
+    text = request.parameter("format")
+    if text is None:
+        return "raw"
     name = text.lower()
     if name not in CONTENT_TYPES or request.engine.schema.level not in SINCE.get(name, (request.engine.schema.level,)):
         raise Answered(404, "Not Found", f"Unknown format {text}")
@@ -193,7 +199,7 @@ async def _export(request: Request, vdi: str) -> web.StreamResponse:
         await _send(request, response, vdi, form)
     except Failure as failure:
         request.fail(failure)
-        await response.write(late_page(spelled(failure)))
+        await response.write(late_page(failure.params[0] if isinstance(failure, Uncaught) else spelled(failure)))
     await response.write_eof()
     return response
 
@@ -201,7 +207,7 @@ async def _export(request: Request, vdi: str) -> web.StreamResponse:
 async def _send(request: Request, response: Streamed, vdi: str, form: str) -> None:
     disks, host = request.engine.behaviours["VDI"], request.listener.host
     async with disks.in_dom0(vdi, "RO", host) as volume:
-        base = request.object("VDI", "base") if form in SENDERS else None
+        base = _base(request) if form != "tar" else None
         if form == "tar":
             await disk_tar.send_tar(response, volume, request.engine.clock.time())
         elif form == "raw":
@@ -211,3 +217,14 @@ async def _send(request: Request, response: Streamed, vdi: str, form: str) -> No
         else:
             async with disks.in_dom0(base, "RO", host) as other:
                 await SENDERS[form](response, volume, other)
+
+
+def _base(request: Request) -> str | None:
+    """The disk to compare with. xapi looks for it when the answer has begun: what is wrong with it fails the task."""
+    text = request.parameter("base")
+    if text is None:
+        return None
+    ref = request.engine.db.by_uuid_or_ref("VDI", text)
+    if ref is None:
+        raise Uncaught("INTERNAL_ERROR", f'Db_exn.Read_missing_uuid("VDI", "", "{text}")')
+    return ref

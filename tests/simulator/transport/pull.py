@@ -52,15 +52,15 @@ async def pull(engine: Engine, host: str, url: str, wanted: Wanted) -> list[str]
                     if answer.status == 200:
                         return await receive(engine, host, Download(answer.content), wanted)
                     if answer.status // 100 != 3:
-                        raise Failure("IMPORT_ERROR_GENERIC", f"{answer.status} {answer.reason}")
+                        raise Failure("IMPORT_ERROR", f"{answer.status} {answer.reason}")
                     if "location" not in answer.headers:
-                        raise Failure("IMPORT_ERROR_GENERIC", "Redirect with no new location")
+                        raise Failure("IMPORT_ERROR", "Redirect with no new location")
                     url = _joined(url, answer.headers["location"])
             except aiohttp.ClientConnectionError as error:
                 raise internal_error('Unix.Unix_error(Unix.ECONNREFUSED, "connect", "")') from error
             except aiohttp.ClientError as error:
-                raise Failure("IMPORT_ERROR_GENERIC", str(error)) from None
-    raise Failure("IMPORT_ERROR_GENERIC", "Maximum redirect limit reached")
+                raise Failure("IMPORT_ERROR", str(error)) from None
+    raise Failure("IMPORT_ERROR", "Maximum redirect limit reached")
 
 
 def _require_web(url: str) -> None:

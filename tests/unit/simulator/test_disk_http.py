@@ -291,3 +291,21 @@ def test_a_full_sr_fails_the_upload(simulator: Simulator, session: Any, put: Any
     sr = session.SR.create(host, {"device": "/dev/small"}, 3 * MIB, "small", "", "ext", "user", False, {})
     record = {"SR": sr, "virtual_size": 4 * MIB, "type": "user", "sharable": False, "read_only": False, "other_config": {}}
     assert put(b"x" * 4 * MIB, vdi=session.VDI.create(record)) == ["failure", "VDI_IO_ERROR", "Device I/O errors"]
+
+
+@pytest.mark.parametrize("form", ["raw", "vhd"])
+def test_a_base_that_is_no_disk_fails_the_task_after_the_200(session: Any, client: Client, disk: str, form: str) -> None:
+    """X/export_raw_vdi.ml: base_vdi_of_req runs behind the headers, for raw as for vhd; Http_svr then writes its page 500 into the body."""
+    task = session.task.create("export", "")
+    client.send("GET", "/export_raw_vdi", session_id=session.ref, vdi=disk, format=form, base="OpaqueRef:x", task_id=task)
+    record = session.task.get_record(task)
+    assert client.status == 200
+    assert client.body.startswith(b"HTTP/1.1 500 Internal Error\r\n")
+    assert client.body.endswith(b"</h1>Db_exn.Read_missing_uuid(&quot;VDI&quot;, &quot;&quot;, &quot;OpaqueRef:x&quot;)</body></html>")
+    assert (record["status"], record["error_info"]) == ("failure", ["INTERNAL_ERROR", 'Db_exn.Read_missing_uuid("VDI", "", "OpaqueRef:x")'])
+
+
+def test_an_empty_format_is_an_unknown_one(session: Any, client: Client, put: Any, disk: str) -> None:
+    """X/importexport.ml Format.of_req: raw is meant only where there is no such parameter."""
+    assert put(b"x", vdi=disk, format="") == ["failure", "INTERNAL_ERROR", "Unknown format "]
+    assert client.send("GET", "/export_raw_vdi", session_id=session.ref, vdi=disk, format="").status == 404

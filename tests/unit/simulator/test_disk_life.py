@@ -122,7 +122,7 @@ def test_a_disk_that_is_reset_is_not_merged_with_its_base(simulator: Simulator, 
     write(simulator, vdi, b"installed")
     session.VDI.set_on_boot(vdi, "reset")
     base = session.VDI.get_sm_config(vdi)["vhd-parent"]
-    pass_time(simulator, 120)
+    pass_time(simulator, 600)
     assert session.VDI.get_uuid(session.VDI.get_by_uuid(base)) == base
 
 
@@ -143,8 +143,9 @@ def test_a_base_copy_with_one_child_is_merged_after_a_while(simulator: Simulator
     write(simulator, vdi, b"after ")
     base = session.VDI.get_sm_config(vdi)["vhd-parent"]
     session.VDI.destroy(snapshot)
+    pass_time(simulator, 240)  # SM cleanup.py waits GCPAUSE_DEFAULT_SLEEP, five minutes, before it works
     assert session.VDI.get_by_uuid(base)
-    pass_time(simulator, 120)
+    pass_time(simulator, 360)
     with pytest.raises(Failure, match="UUID_INVALID"):
         session.VDI.get_by_uuid(base)
     assert "vhd-parent" not in session.VDI.get_sm_config(vdi)

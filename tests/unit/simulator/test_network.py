@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure, Simulator
+from simulator import NULL, Failure, Simulator, worlds
 
 
 def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
@@ -212,6 +212,19 @@ def test_a_bond_takes_over_from_its_first_member(session: Any, network: Callable
     session.Bond.destroy(bond)
     again = session.PIF.get_record(management)
     assert {name: again[name] for name in ("IP", "management", "bond_slave_of")} == {"IP": before["IP"], "management": True, "bond_slave_of": NULL}
+
+
+def test_a_member_named_twice_counts_where_it_stands_last() -> None:
+    """xapi-stdext-std listext.ml setify keeps the last mention, and the first of what is left is the primary slave (X/xapi_bond.ml)."""
+    world = worlds.read("one_host")[1]
+    third = {"name": "third", "bridge": "xenbr2", "device": "eth2"}
+    with Simulator({**world, "hosts": [{**world["hosts"][0], "nics": 3}], "networks": [*world["networks"], third]}) as simulator:
+        session = simulator.session()
+        free = [ref for ref, row in session.PIF.get_all_records().items() if row["physical"] and not row["management"]]
+        bonded = session.network.create({"name_label": "bonded", "other_config": {}})
+        bond = session.Bond.create(bonded, [free[0], free[1], free[0]], "", "active-backup", {})
+        assert session.Bond.get_primary_slave(bond) == free[1]
+        assert simulator.problems == []
 
 
 def test_vlans_move_onto_the_bond_and_back(session: Any, network: Callable[..., str], nic: Callable[..., str]) -> None:

@@ -248,9 +248,9 @@ def set_host(simulator: Simulator, **fields: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "key", "value", "expected"),
     [
-        ("cpu_info", "vendor", "AuthenticAMD", ["POOL_HOSTS_NOT_HOMOGENEOUS", "CPUs differ"]),
-        ("software_version", "xapi", "25.1", ["POOL_HOSTS_NOT_HOMOGENEOUS", "Software version differs"]),
-        ("software_version", "platform_version", "3.2.0", ["POOL_HOSTS_NOT_COMPATIBLE"]),
+        ("cpu_info", "vendor", "AuthenticAMD", ["HOSTS_NOT_HOMOGENEOUS", "CPUs differ"]),
+        ("software_version", "xapi", "25.1", ["HOSTS_NOT_HOMOGENEOUS", "Software version differs"]),
+        ("software_version", "platform_version", "3.2.0", ["HOSTS_NOT_COMPATIBLE"]),
         ("software_version", "network_backend", "bridge", ["OPERATION_NOT_ALLOWED", "Network backends differ"]),
         ("software_version", "db_schema", "5.603", ["POOL_JOINING_HOST_MUST_HAVE_SAME_DB_SCHEMA", "5.603", "5.779"]),
     ],

@@ -214,7 +214,7 @@ class Pool(RuleBasedStateMachine):
             {"SR": self.pick("SR", sr), "virtual_size": size, "type": "user", "sharable": sharable, "read_only": False, "other_config": {}},
         )
 
-    @rule(seconds=st.sampled_from([1, 10, 90]))
+    @rule(seconds=st.sampled_from([1, 10, 400]))
     def time_passes(self, seconds: int) -> None:
         """Guests report, disks are coalesced, the collector runs."""
         self.simulator.let_pass(float(seconds))

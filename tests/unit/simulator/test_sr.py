@@ -249,7 +249,7 @@ def test_base_copies_that_nothing_needs_go_after_a_while(simulator: Simulator, s
     session.VDI.destroy(snapshot)
 
     async def wait() -> None:
-        await simulator.clock.sleep(120)
+        await simulator.clock.sleep(600)
 
     simulator.run(wait())
     assert session.SR.get_VDIs(sr) == [vdi]

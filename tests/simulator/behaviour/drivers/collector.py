@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 else:
     Base = object
 
-# Seconds from the moment that something may be garbage until the collector has looked at it.
-COLLECT_AFTER = 60.0
+# Seconds from the moment that something may be garbage until the collector has looked at it: it "goes quiet" first (SM GCPAUSE_DEFAULT_SLEEP).
+COLLECT_AFTER = 300.0
 
 
 class Collector(Base):
