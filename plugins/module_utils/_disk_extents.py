@@ -34,6 +34,7 @@ def import_extents(session: Session, vdi: str, extents: Iterable[Extent], disk_s
         query = {"vdi": vdi, "format": "raw", "chunked": "1"}
         with Request(session, "PUT", "/import_raw_vdi", query, task, _most(disk_size)) as request:
             for extent in extents:
+                deadline.check()
                 for offset, data in _chunks(extent, disk_size, label):
                     deadline.check()
                     request.send(CHUNK_HEADER.pack(offset, len(data)))

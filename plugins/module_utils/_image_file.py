@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from ._disk_build import PAGE, Extent, file_extents, trimmed
 from ._errors import XenError
 from ._qcow2_file import write_image
-from ._vhd import FOOTER, SECTOR, SparseReader, VhdError
+from ._vhd import FOOTER, SparseReader, VhdError
 
 PIECE = 4 * 1024 * 1024
 USUAL_LEVEL = 6  # of gzip and of the old driver
@@ -158,7 +158,8 @@ def _pass_on(read: Read, write: Write, size: int, digest: ContentDigest, announc
         return data
 
     reader = _checked(tee, size)
-    length, footer = _file_size(reader), reader.footer.pack()
+    # Behind the last block the footer comes again.
+    length, footer = reader.end + FOOTER.size, reader.footer.pack()
     if announce:
         announce(length)
     write(footer + b"".join(head)[len(footer) :])
@@ -173,14 +174,6 @@ def _pass_on(read: Read, write: Write, size: int, digest: ContentDigest, announc
         raise VhdError(f"the pool sent a VHD of {passed} bytes, but by its block table it has {length}")
     write(b"".join(rest)[: -len(footer)] + footer)
     return length
-
-
-def _file_size(reader: SparseReader) -> int:
-    """Bytes of the whole file: up to the end of its last block, and the footer again."""
-    end = -(-(reader.header.table_offset + 4 * reader.header.entries) // SECTOR) * SECTOR
-    if reader.blocks:
-        end = reader.blocks[-1][0] * SECTOR + reader.bitmap_size + reader.header.block_size
-    return end + FOOTER.size
 
 
 def refuse_level(form: str, level: int | None) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ._codec import parse_bytes
 from ._device_names import device_number, number_or_none
+from ._device_steps import CREATED
 from ._devices import load_vm
 from ._errors import XenError
 from ._image_upload import ImageJob
@@ -59,13 +60,16 @@ def plan_attachment(job: ImageJob, target: Target, shown: Values) -> None:
     }
 
     def attach() -> None:
-        if old is not None:
-            job.session.call("VBD.destroy", old[0])
         job.vbd = job.session.call("VBD.create", {**record, "VDI": job.ref})
 
     def plug() -> None:
         hotplug(job.session, "VBD", "plug", job.vbd, vm[0], timeout=job.timeout, retries=10, what=f"disk {target.name!r} to be plugged")
 
+    if old is not None:
+        ref, former = old
+        # A step of its own, so that the old disk is back when the new one cannot be attached.
+        again = {key: former[key] for key in CREATED}
+        job.plan.add(f"detach {target.place}", lambda: job.session.call("VBD.destroy", ref), lambda: job.session.call("VBD.create", again))
     job.plan.add(f"attach disk {target.name!r} as {target.place}", attach, lambda: job.session.call("VBD.destroy", job.vbd))
     if running and not iso:
         job.plan.add(f"plug disk {target.name!r}", plug)

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._codec import format_bytes
+from ._disk_swap import REPLACES
 from ._errors import XenError
-from ._image_absent import is_unfinished, plan_absent, plan_destroy, refuse_taken
+from ._image_absent import is_unfinished, plan_absent, refuse_taken
 from ._image_bytes import Origin
 from ._image_cache import ensure_cached, find_cached, named, remove_leftover
 from ._image_clone import clone
+from ._image_former import add_note, add_removal, settle
 from ._image_kind import FORMATS
 from ._image_place import Target, plan_attachment
 from ._image_upload import BLANK, CACHED_TIME, IMAGE_ID, ImageJob, create, finish, refuse_smaller, upload
@@ -99,6 +101,7 @@ def _plan_existing(job: ImageJob, target: Target, ref: str, record: Record) -> N
         shown = {key: value for key, value in shown.items() if key != "used" and (key != "size" or is_exact(wanted))}
     job.plan.before, job.plan.after = {"state": "present", **vdi(record, job.view)}, {"state": "present", **shown}
     plan_attachment(job, target, shown)
+    settle(job, record)
     _results(job, shown)
 
 
@@ -106,7 +109,7 @@ def _keys(job: ImageJob, current: Mapping[str, str]) -> dict[str, str]:
     """The keys of the disk: what it has, but for the marks of a cached image, and what is asked for."""
     params = job.params
     asked = {DISK_TYPE: params["disk_type"], OWNER: params["owner"], **job.properties}
-    kept = {key: value for key, value in current.items() if key not in (IMAGE_ID, CACHED_TIME, CACHED, CACHED_BY)}
+    kept = {key: value for key, value in current.items() if key not in (IMAGE_ID, CACHED_TIME, CACHED, CACHED_BY, REPLACES)}
     return {**kept, **{key: value for key, value in asked.items() if value is not None}}
 
 
@@ -137,14 +140,14 @@ def _plan_new(job: ImageJob, target: Target, found: Found | None) -> None:
         "other_config": {**keys, CONTENT: job.fingerprint},
     }
     shown = {key: value for key, value in vdi(record, job.view).items() if key not in _unknown(job, size)}
+    add_note(job, target, found)
     job.plan.before = {"state": "present", "content": replaced["other_config"].get(CONTENT)} if replaced else {"state": "absent"}
     job.plan.after = {"state": "present", **shown}
     plan_attachment(job, target, shown)
     _results(job, shown)
     if job.cached is None:
         job.plan.result["transfer"] = {} if job.look().size is None else {"bytes_total": job.look().size}
-    if found:  # The old disk goes when the new one is in its place.
-        plan_destroy(job, *found)
+    add_removal(job, target, found)
 
 
 def _size(job: ImageJob, target: Target) -> int | None:

@@ -21,7 +21,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from . import _partition, _qcow2, _tar, _vhd
-from ._disk_build import Extent, file_extents, trimmed
+from ._disk_build import Extent, file_extents, find_tool, trimmed
 from ._errors import XenError
 from ._image_bytes import FOOTER, PIECE, Bytes, Comparison, Origin, opened_file
 from ._image_kind import BARE, HEAD, kind_of
@@ -121,6 +121,7 @@ def _streamed(stack: ExitStack, source: Bytes, ended: Ended, origin: Origin, for
     """An image that can be sent on while it is fetched; None for one that has to be fetched first."""
     packing = packed_as(source.peek(HEAD))
     if packing == ZSTD.name:
+        find_tool(ZSTD)  # Before all of it is fetched.
         return _unknown("raw") if look else None
     # Looked at apart, as what was unpacked cannot be put back: the whole may have to be fetched first.
     head = Bytes(unpacker(packing, BytesIO(source.peek(PACKED_HEAD)).read)).peek(HEAD) if packing else source.peek(HEAD)
@@ -227,5 +228,7 @@ def _sparse(extents: Iterator[Extent]) -> Iterator[Extent]:
     try:
         for offset, data in extents:
             yield from trimmed(offset, data)
+            # A sign of life: of a gigabyte of zeros nothing is sent, and its time is limited all the same.
+            yield Extent(offset, b"")
     except OSError as error:
         raise XenError(f"the image cannot be read: {error.strerror or error}") from error

@@ -98,6 +98,7 @@ class Reader:
     def __init__(self, pread: Pread, file_size: int) -> None:
         self._pread = pread
         self._file_size = file_size
+        self._plain_bytes = 0
         self.header = Header.parse(pread(4096, 0))
 
     def extents(self) -> Iterator[Extent]:
@@ -149,6 +150,10 @@ class Reader:
     def _plain(self, offset: int, count: int) -> bytes:
         if offset % self.header.cluster or offset >= self._file_size:
             raise Qcow2Error(f"this qcow2 image is broken: it ends at byte {self._file_size}, before its data at {offset}")
+        # No two clusters of a disk share their data: a file that says so would be sent over and over, up to the size that it claims.
+        self._plain_bytes += count << self.header.cluster_bits
+        if self._plain_bytes > self._file_size + self.header.cluster:
+            raise Qcow2Error(f"this qcow2 image is broken: its tables name more data than its {self._file_size} bytes hold")
         # The last cluster of a file may be cut where only zeros follow; QEMU reads it so.
         return self._pread(count << self.header.cluster_bits, offset).ljust(count << self.header.cluster_bits, b"\0")
 

@@ -159,13 +159,14 @@ def refuse_without_room(sr: Record, name: str, size: int, data: int) -> None:
 def data_at_least(view: View, record: Record) -> int:
     """What a full copy of a disk takes at least on thin storage: a clone shares its data with parents, of which the largest counts."""
     least, seen = 0, set()
+    size: int = record["virtual_size"]
     disk: Record | None = record
     while disk and disk["uuid"] not in seen:
         seen.add(disk["uuid"])
         least = max(least, disk["physical_utilisation"])
         parent = disk["sm_config"].get("vhd-parent")
         disk = next(iter(view.load("VDI", {"uuid": parent}).values()), None) if parent else None
-    return min(least, record["virtual_size"])
+    return min(least, size)
 
 
 def refuse_too_large(raw: RawFile | None, size: int) -> None:

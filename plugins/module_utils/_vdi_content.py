@@ -10,7 +10,7 @@ from typing import Any
 from ._disk_export import export_file
 from ._disk_stream import Transfer, import_raw
 from ._errors import XenError
-from ._lookup import Record
+from ._lookup import Record, View
 from ._raw_file import RawFile
 from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._storage_full import explained
@@ -20,6 +20,8 @@ from ._vdi_find import refuse_in_use, users
 
 # Keys of the result that change by reading or writing a disk: the pool gives it a new content_id among its keys.
 TOUCHED = {"used", "other_config"}
+# What cannot be done with a disk in use, and what to do first.
+NOT_IN_USE = ("written", "halt the VM, or detach the disk first")
 
 
 def is_left_over(job: VdiJob, record: Record) -> bool:
@@ -40,7 +42,7 @@ def plan_content(job: VdiJob, predicted: Record) -> set[str]:
         raise XenError(f"disk {name!r} exists and has {what}, not that of {job.raw.path!r}; set overwrite to replace what is on it, or choose another name")
     refuse_too_large(job.raw, predicted["virtual_size"])
     # xapi would import into a disk that a running VM uses, and say success (recording "images").
-    refuse_in_use(job.view, predicted, "written", "halt the VM, or detach the disk first")
+    refuse_in_use(job.view, predicted, *NOT_IN_USE)
     fingerprint = job.raw.fingerprint
     job.plan.add(f"mark disk {name!r} as unfinished", lambda: _mark(job, f"{UNFINISHED} {fingerprint}"))
     fill(job, whole=True)
@@ -63,6 +65,8 @@ def _write(job: VdiJob, raw: RawFile, whole: bool) -> None:
     record = job.session.call("VDI.get_record", job.ref)
     size = record["virtual_size"]
     refuse_too_large(raw, size)
+    if whole:  # Its VM may have been started since the plan was made.
+        refuse_in_use(View(job.session), record, *NOT_IN_USE)
     with explained(job.session, record["SR"], f"disk {record['name_label']!r}", size):
         job.transfer = _told(import_raw(job.session, job.ref, raw, size, whole=whole, timeout=job.timeout), raw.size)
 

@@ -9,7 +9,9 @@ A reader never seeks, so a VHD inside a compressed tarball can be streamed; a bl
 from __future__ import annotations
 
 import struct
+import sys
 import uuid
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,7 +27,7 @@ NOWHERE = 0xFFFFFFFFFFFFFFFF
 VHD_BLOCK = 2 * 1024 * 1024
 # What the toolstack itself accepts (SR_BACKEND_FAILURE_79 beyond it), and what keeps a hostile table small in memory.
 LARGEST = 2040 * 1024**3
-MOST_ENTRIES = 4 * 1024**2
+MOST_ENTRIES = 1024**2
 BLOCK_SIZES = range(SECTOR, 256 * 1024**2 + 1)
 EPOCH = 946684800  # seconds of 2000-01-01, from which the format counts
 
@@ -170,18 +172,28 @@ class SparseReader:
         self._source.skip_to(self.footer.header_offset)
         self.header = Header.parse(self._source.take(HEADER.size), self.footer)
         self._source.skip_to(self.header.table_offset)
-        table = self._source.take(4 * self.header.entries)
-        self.blocks = self._in_file_order(struct.unpack(f">{self.header.entries}I", table))
+        table = array("I", self._source.take(4 * self.header.entries))
+        if sys.byteorder == "little":
+            table.byteswap()
+        self._used = self._in_file_order(table)
 
-    def _in_file_order(self, table: tuple[int, ...]) -> list[tuple[int, int]]:
-        """(sector in the file, block of the disk) of the used blocks; refuses those that lie over headers or each other."""
-        used = sorted((sector, block) for block, sector in enumerate(table) if sector != UNUSED)
-        free = -(-self._source.position // SECTOR)
-        for sector, block in used:
+    def _in_file_order(self, table: array[int]) -> array[int]:
+        """The used blocks, each as one number that sorts as the file does; refuses those that lie over headers or each other."""
+        used = array("Q", sorted(sector << 32 | block for block, sector in enumerate(table) if sector != UNUSED))
+        free, step = -(-self._source.position // SECTOR), (self.bitmap_size + self.header.block_size) // SECTOR
+        for number in used:
+            sector, block = number >> 32, number & UNUSED
             if sector < free:
                 raise VhdError(f"this VHD is broken: block {block} at sector {sector} lies over something else")
-            free = sector + self.bitmap_size // SECTOR + self.header.block_size // SECTOR
+            free = sector + step
         return used
+
+    @property
+    def end(self) -> int:
+        """The byte behind the last block that is used, or behind the table."""
+        if not self._used:
+            return -(-(self.header.table_offset + 4 * self.header.entries) // SECTOR) * SECTOR
+        return (self._used[-1] >> 32) * SECTOR + self.bitmap_size + self.header.block_size
 
     @property
     def bitmap_size(self) -> int:
@@ -190,15 +202,17 @@ class SparseReader:
 
     def extents(self) -> Iterator[Extent]:
         """What the file holds, in the order of the file. Later layers of a chain go over earlier ones."""
-        for sector, block in self.blocks:
+        for number in self._used:
+            sector, start = number >> 32, (number & UNUSED) * self.header.block_size
             self._source.skip_to(sector * SECTOR)
             bitmap = self._source.take(self.bitmap_size)
-            data = self._source.take(self.header.block_size)
-            start = block * self.header.block_size
+            base = self._source.position
             for first, last in _runs(bitmap, self.header.block_size // SECTOR):
-                end = min(last * SECTOR, self.footer.size - start)
-                if end > first * SECTOR:
-                    yield Extent(start + first * SECTOR, data[first * SECTOR : end])
+                # In pieces: a file may claim blocks of 256 MiB.
+                for inside in range(first * SECTOR, min(last * SECTOR, self.footer.size - start), VHD_BLOCK):
+                    self._source.skip_to(base + inside)
+                    yield Extent(start + inside, self._source.take(min(VHD_BLOCK, last * SECTOR - inside, self.footer.size - start - inside)))
+            self._source.skip_to(base + self.header.block_size)
 
 
 def _runs(bitmap: bytes, sectors: int) -> Iterator[tuple[int, int]]:

@@ -96,7 +96,7 @@ def content(origin: Origin, format_: str = "auto") -> tuple[str, bytes]:
         assert image.size is not None
         disk = bytearray(image.size)
         for offset, data in image.extents():
-            assert data.strip(b"\0"), "zeros were sent"
+            assert not data or data.strip(b"\0"), "zeros were sent"
             assert offset + len(data) <= image.size
             disk[offset : offset + len(data)] = data
         return image.format, bytes(disk)

@@ -217,6 +217,19 @@ def test_data_outside_of_the_file_is_refused() -> None:
         content(bytes(image))
 
 
+def test_a_file_that_names_its_data_over_and_over_is_refused() -> None:
+    """A few bytes that claim to be a disk of terabytes."""
+    image = bytearray(OURS)
+    (table,) = struct.unpack_from(">Q", image, 40)
+    (inner,) = struct.unpack_from(">Q", image, table)
+    inner &= 0x00FFFFFFFFFFFE00
+    (entry,) = struct.unpack_from(">Q", image, inner)
+    for number in range(32):
+        struct.pack_into(">Q", image, inner + 8 * number, entry)
+    with pytest.raises(Qcow2Error, match="its tables name more data than"):
+        content(bytes(image))
+
+
 def test_compressed_data_that_is_none_is_refused() -> None:
     image = bytearray(OURS)
     (table,) = struct.unpack_from(">Q", image, 40)

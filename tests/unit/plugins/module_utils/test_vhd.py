@@ -10,6 +10,7 @@ import random
 import shutil
 import struct
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -100,11 +101,76 @@ def sealed_footer(vhd: bytearray, position: int, value: bytes) -> None:
     vhd[64:68] = struct.pack(">I", _vhd._checksum(bytes(vhd[:512]), 64))
 
 
-@pytest.mark.parametrize("length", [*range(0, 1536, 37), 1536, 1540, 2048, 2 * MIB])
-def test_truncation_is_an_error_not_a_hang(length: int) -> None:
-    vhd = made(8 * MIB, {1: b"one", 2: b"two"})[:length]
-    with pytest.raises(_vhd.VhdError, match=r"ends at byte|no VHD"):
-        content(vhd)
+def test_truncation_is_an_error_not_a_hang() -> None:
+    """At every byte of the headers and of the table, and in the blocks."""
+    vhd = made(8 * MIB, {1: b"one", 2: b"two"})
+    for length in (*range(2049), 2048 + 512, 2 * MIB, len(vhd) // 2, len(vhd) - 512 - 1):
+        with pytest.raises(_vhd.VhdError, match=r"ends at byte|no VHD"):
+            content(vhd[:length])
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=4, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_any_block_table_ends_in_a_disk_or_in_an_error(sectors: list[int]) -> None:
+    vhd = bytearray(made(8 * MIB, {1: b"one", 2: b"two"}))
+    vhd[1536:1552] = struct.pack(">4I", *sectors)
+    try:
+        assert len(content(bytes(vhd))) == 8 * MIB
+    except _vhd.VhdError:
+        return
+
+
+@given(st.integers(0, 1535), st.integers(0, 255), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_any_header_ends_in_a_disk_or_in_an_error(position: int, value: int, seal: bool) -> None:
+    """Sealed, so that the fields are believed: the checksum is no protection against somebody who means it."""
+    vhd = bytearray(made(8 * MIB, {1: b"one", 2: b"two"}))
+    vhd[position] = value
+    if seal:
+        (sealed_footer if position < 512 else sealed_header)(vhd, position % 512 if position < 512 else position - 512, bytes([value]))
+    try:
+        reader = _vhd.SparseReader(io.BytesIO(vhd).read)
+        assert sum(len(extent.data) for extent in reader.extents()) <= 8 * MIB
+    except _vhd.VhdError:
+        return
+
+
+def test_absurd_sizes_take_little_memory() -> None:
+    """The largest table there may be, and the largest blocks: nothing is kept but the table, and pieces of 2 MiB."""
+    entries, sectors = _vhd.MOST_ENTRIES, _vhd.LARGEST // 512
+    step = _vhd.VHD_BLOCK // 512 + 1
+    first = (1536 + 4 * entries) // 512
+    numbers = struct.pack(f">{entries}I", *range(first, first + 400 * entries, 400))
+    headers = bytearray(made(8 * MIB, {}))[:1536]
+    assert step > 400, "the blocks lie over each other"
+    sealed_footer(headers, 48, struct.pack(">Q", sectors * 512))
+    sealed_header(headers, 28, struct.pack(">I", entries))
+    tracemalloc.start()
+    with pytest.raises(_vhd.VhdError, match="lies over something else"):
+        _vhd.SparseReader(io.BytesIO(bytes(headers) + numbers).read)
+    large = bytearray(made(8 * MIB, {}))[:1536]
+    sealed_header(large, 32, struct.pack(">I", 256 * MIB))
+    sealed_footer(large, 48, struct.pack(">Q", 4 * 256 * MIB))
+    body = _Zeros(bytes(large) + struct.pack(">4I", 8, *[_vhd.UNUSED] * 3).ljust(2048 + 512, b"\0") + b"\xff" * 65536, 256 * MIB)
+    assert sum(len(extent.data) for extent in _vhd.SparseReader(body).extents()) == 256 * MIB
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80 * MIB
+
+
+class _Zeros:
+    """Bytes, and then as many zeros: a large file that nobody has to keep."""
+
+    def __init__(self, head: bytes, zeros: int) -> None:
+        self._head, self._left = io.BytesIO(head), zeros
+
+    def __call__(self, most: int) -> bytes:
+        data = self._head.read(most)
+        if data:
+            return data
+        count = min(most, self._left)
+        self._left -= count
+        return bytes(count)
 
 
 @pytest.mark.parametrize(

@@ -14,30 +14,15 @@ from ansible_collections.xapi.xenserver.plugins.module_utils.xenapi_session impo
 from simulator import Simulator
 
 from ..conftest import Outcome, Run
-from .filesystems import attached, filesystem_disk, load
-from .generated import address
 from .images import content_of
 from .machines import MACHINES, MIB, named, new_disk, the
 from .test_xen_disk_transfer import write
+from .transfers import CASES, IDS, SIZE, data, disks, image, run, with_image
 
+__all__ = ["data", "run"]
 pytestmark = pytest.mark.world(MACHINES)
-SIZE = 64 * MIB
 # What is left when the writing begins. The least that a copy of the disk below takes is 2 MiB: the block of a VHD.
 LEFT = MIB
-
-
-@pytest.fixture
-def run(run_module: Run, simulator: Simulator) -> Run:
-    return lambda module, **params: run_module(module, **{"hostname": address(simulator), **params})
-
-
-@pytest.fixture
-def data(simulator: Simulator, tmp_path: Path) -> str:
-    """An ext4 disk, device 4 of web1."""
-    session = simulator.session()
-    ref = load(session, filesystem_disk(tmp_path / "made", SIZE), "data", sr="Local storage")
-    attached(session, "web1", ref)
-    return ref
 
 
 @pytest.fixture
@@ -57,49 +42,17 @@ def fills(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
     return fill
 
 
-def image(folder: Path) -> str:
-    path = folder / "image.raw"
-    path.write_bytes(b"x" * (8 * MIB))
-    return str(path)
-
-
-CASES: list[tuple[str, str, str, dict[str, Any]]] = [
-    ("xen_swap", "NFS storage", "disk 'web1' of 256MiB", {"vm": "web2", "size": "256MiB", "name": "web1", "filesystem": "vfat"}),
-    ("xen_blank_disk", "NFS storage", "disk 'web2' of 8GiB", {"vm": "web2", "size": "8GiB", "userdevice": "3"}),
-    ("xen_configdrive", "NFS storage", "disk 'config-2' of 64MiB", {"vm": "web2", "files": [{"path": "/x", "content": "x" * 8 * MIB}]}),
-    ("xen_image", "NFS storage", "of 8MiB", {"name": "root", "cache": False}),
-    ("xen_image", "NFS storage", "of 8MiB", {"name": "root", "cache": True}),
-    ("xen_vdi", "NFS storage", "disk 'root' of 8MiB", {"name": "root"}),
-    ("xen_disk_transfer", "NFS storage", "disk 'data' of 64MiB", {"name": "data", "dest_sr": "NFS storage"}),
-    ("xen_disk_transfer", "NFS storage", "disk 'data' of 64MiB", {"name": "data", "dest_sr": "NFS storage", "phase": "base"}),
-    ("xen_disk_resize", "Local storage", "disk 'small' of 32MiB", {"name": "data", "mode": "shrink_copy", "size": "32MiB", "copy_name": "small"}),
-    ("xen_disk_resize", "Local storage", "disk 'data' of 32GiB", {"name": "data", "mode": "auto_configure", "size": "32GiB"}),
-    ("xen_disk_inject", "Local storage", "disk 'data' of 64MiB", {"name": "data", "files": [{"path": "/x", "content": "x" * 8 * MIB}]}),
-]
-
-
-@pytest.mark.parametrize(("module", "sr", "asked", "params"), CASES, ids=[f"{number} {case[0]}" for number, case in enumerate(CASES)])
+@pytest.mark.parametrize(("module", "sr", "asked", "params"), CASES, ids=IDS)
 def test_while_it_is_written(
     run: Run, simulator: Simulator, data: str, fills: Callable[[str, str], None], tmp_path: Path, module: str, sr: str, asked: str, params: dict[str, Any]
 ) -> None:
-    key = {"xen_image": "image", "xen_vdi": "content"}.get(module)
-    given = {**params, **({key: image(tmp_path)} if key else {})}
     before = disks(simulator)
     # The first task of a rewrite is the one that reads the disk; the room is gone by then, and nothing was written yet.
     fills(sr, "task.create")
-    outcome = run(module, **given)
+    outcome = run(module, **with_image(module, params, tmp_path))
     full(outcome, sr, asked)
     assert disks(simulator) == before
     assert not outcome["changed"]
-
-
-def disks(simulator: Simulator) -> dict[str, list[str]]:
-    """What a user sees, and where it is attached."""
-    return {ref: record["VBDs"] and [simulator.records("VBD")[vbd]["userdevice"] for vbd in record["VBDs"]] for ref, record in shown(simulator).items()}
-
-
-def shown(simulator: Simulator) -> dict[str, Any]:
-    return {ref: record for ref, record in simulator.records("VDI").items() if record["managed"]}
 
 
 def full(outcome: Outcome, sr: str, asked: str) -> None:

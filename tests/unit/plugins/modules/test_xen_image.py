@@ -25,6 +25,7 @@ from simulator.transport.memory import MemorySession
 
 from ..conftest import Run
 from ..scenario import Do, Scenario
+from .generated import dying
 from .images import DISK, MIB, SIZE, content_of, disk, image, run_served, vhd
 from .machines import MACHINES, named, new_disk, start, the
 
@@ -240,6 +241,37 @@ class TestReplacing:
         assert content_of(simulator, the(simulator, "VDI", "web1")["ref"]) == DISK
         assert run_served("xen_image", image=second, vm="web1", userdevice=1, force=True).changed
         assert content_of(simulator, the(simulator, "VDI", "web1")["ref"]) == disk(2)
+
+    @pytest.mark.parametrize("cache", [True, False], ids=["cached", "direct"])
+    def test_the_old_disk_is_back_when_the_new_one_cannot_be_attached(self, cache: bool, run_served: Run, simulator: Simulator, image: Write) -> None:
+        run_served("xen_image", image=image(DISK, "first"), vm="web1", userdevice=1)
+        before = the(simulator, "VDI", "web1")
+        simulator.faults.add(Rule("VBD.create", error=("INTERNAL_ERROR", "no"), nth=1))
+        outcome = run_served("xen_image", image=image(disk(2), "second"), vm="web1", userdevice=1, force=True, cache=cache)
+        assert outcome.failed
+        assert the(simulator, "VDI", "web1")["uuid"] == before["uuid"]
+        (vbd,) = the(simulator, "VDI", "web1")["VBDs"]
+        assert simulator.records("VBD")[vbd]["userdevice"] == "1"
+
+    @pytest.mark.parametrize("cache", [True, False], ids=["cached", "direct"])
+    @pytest.mark.parametrize(
+        "method", ["task.create", "VDI.set_other_config", "VBD.destroy", "VBD.create", "Async.VDI.destroy", "VDI.remove_from_other_config"]
+    )
+    def test_killed_on_the_way_one_disk_is_left_in_the_end(
+        self, method: str, cache: bool, run_served: Run, simulator: Simulator, image: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_served("xen_image", image=image(DISK, "first"), vm="web1", userdevice=1)
+        params = {"image": image(disk(2), "second"), "vm": "web1", "userdevice": 1, "force": True, "cache": cache}
+        with dying(monkeypatch, method):
+            assert run_served("xen_image", **params).failed
+        predicted = run_served("xen_image", **params, check=True)
+        outcome = run_served("xen_image", **params)
+        assert not outcome.failed, outcome.result
+        assert {**predicted["vdi"], "attachments": []} == {**{key: outcome["vdi"][key] for key in predicted["vdi"]}, "attachments": []}
+        left = the(simulator, "VDI", "web1")
+        assert [simulator.records("VBD")[vbd]["userdevice"] for vbd in left["VBDs"]] == ["1"]
+        assert content_of(simulator, left["ref"]) == disk(2)
+        assert not run_served("xen_image", **params).changed
 
     def test_a_new_version_under_the_same_id_is_uploaded(self, run_served: Run, simulator: Simulator, image: Write) -> None:
         run_served("xen_image", image=image(DISK, "one"), name="one", image_id="debian")

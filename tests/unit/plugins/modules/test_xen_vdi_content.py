@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_export, _disk_stream, _raw_file
+from ansible_collections.xapi.xenserver.plugins.module_utils.xenapi_session import Session
 from ansible_collections.xapi.xenserver.plugins.modules import xen_vdi
 from simulator import Rule, Simulator
 
@@ -216,6 +217,20 @@ class TestOtherContent:
         assert outcome.failed
         assert outcome.msg == "disk 'web1 root' is in use by VM 'web1' and cannot be written; halt the VM, or detach the disk first"
         assert outcome.writes == []
+
+    def test_never_under_a_vm_that_was_started_meanwhile(self, run_vdi: Run, simulator: Simulator, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        original, before = Session.call, bytes_of(simulator, "web1 root", MIB)
+
+        def call(self: Session, method: str, *arguments: Any) -> Any:
+            if method == "VDI.add_to_other_config":  # the mark that it is unfinished
+                start(simulator, "web1")
+            return original(self, method, *arguments)
+
+        monkeypatch.setattr(Session, "call", call)
+        outcome = run_vdi(name="web1 root", content=str(image), overwrite=True)
+        assert outcome.failed
+        assert "disk 'web1 root' is in use by VM 'web1' and cannot be written; halt the VM, or detach the disk first" in outcome.msg
+        assert bytes_of(simulator, "web1 root", MIB) == before
 
     def test_grows_before_a_larger_content(self, run_vdi: Run, simulator: Simulator, image: Path) -> None:
         small = image.with_name("small.raw")
