@@ -56,7 +56,7 @@ class DiskJob:
     def size(self) -> int:
         size = parse_bytes(self.params["size"])
         if size <= 0:
-            raise XenError(f"size {self.params['size']!r} is none that a disk can have")
+            raise XenError(f"size {self.params['size']!r} is none that a disk can have; write a number of bytes or something like 8GiB")
         return size
 
     def read(self) -> Values:

@@ -132,7 +132,7 @@ def open_connection(options: HttpOptions) -> http.client.HTTPConnection:
 
 def _tls_context(options: HttpOptions) -> ssl.SSLContext:
     if options.ca_path and not os.path.exists(options.ca_path):
-        raise XenError(f"ca_path {options.ca_path!r} does not exist on the machine where the module runs")
+        raise XenError(f"ca_path {options.ca_path!r} does not exist on the machine where the module runs; check the path, or copy it there")
     try:
         if options.ca_path and os.path.isdir(options.ca_path):
             context = ssl.create_default_context(capath=options.ca_path)

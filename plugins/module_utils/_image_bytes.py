@@ -110,7 +110,7 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115
     except FileNotFoundError:
-        raise XenError(f"image {path!r} does not exist on the machine where the module runs") from None
+        raise XenError(f"image {path!r} does not exist on the machine where the module runs; check the path, or copy it there") from None
     except OSError as error:
         raise XenError(f"image {path!r} cannot be read: {error.strerror or error}") from error
     with file:
@@ -118,7 +118,7 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
         if not stat.S_ISREG(status.st_mode):
             raise XenError(f"image {path!r} is no regular file")
         if not status.st_size:
-            raise XenError(f"image {path!r} is empty")
+            raise XenError(f"image {path!r} is empty; fetch it anew")
         yield file
 
 

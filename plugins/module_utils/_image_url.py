@@ -68,7 +68,7 @@ class _Body:
         length = answer.headers.get("Content-Length", "")
         self.size = int(length) if length.isdigit() else None
         if self.size == 0:
-            raise XenError(f"{origin.shown} is empty")
+            raise XenError(f"{origin.shown} is empty; check the address and what the server has there")
         self._received = 0
         self._digest = hashlib.new(origin.checksum.partition(":")[0]) if origin.checksum else None
 

@@ -59,7 +59,7 @@ def scan(path: str, option: str) -> RawFile:
             digest.update(status.st_size.to_bytes(8, "little"))
             raw = RawFile(path, status.st_size, f"{FINGERPRINT}:{digest.hexdigest()}", spans, _stamp(status))
     except FileNotFoundError:
-        raise XenError(f"{option} {path!r} does not exist on the machine where the module runs") from None
+        raise XenError(f"{option} {path!r} does not exist on the machine where the module runs; check the path, or copy it there") from None
     except OSError as error:
         raise XenError(f"{option} {path!r} cannot be read: {error.strerror or error}") from error
     refuse_changed(raw)

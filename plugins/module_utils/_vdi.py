@@ -64,7 +64,7 @@ class VdiJob:
             return None
         size = parse_bytes(text)
         if size <= 0:
-            raise XenError(f"size {text!r} is none that a disk can have")
+            raise XenError(f"size {text!r} is none that a disk can have; write a number of bytes or something like 8GiB")
         return size
 
     @property

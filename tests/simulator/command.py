@@ -9,6 +9,7 @@ import contextlib
 import gc
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -143,10 +144,18 @@ def begin_with_faults(simulator: Simulator, path: Path | None) -> None:
         raise RulesError(f"fault rules {path}: {error}") from None
 
 
+def exports(description: dict[str, object]) -> str:
+    """What to paste into a shell, so that the modules of the collection find the pool."""
+    variables = {"HOST": "url", "USER": "username", "PASSWORD": "password", "CA_PATH": "ca_path"}
+    return "export " + " ".join(f"XENSERVER_{name}={shlex.quote(str(description[key]))}" for name, key in variables.items())
+
+
 def announce(description: dict[str, object], ready_file: Path | None) -> None:
     """Tell how to reach the pool; the ready file appears whole, readable by its owner only."""
     if ready_file is None:
         print(json.dumps(description, indent=2), flush=True)
+        # For who reads it on a terminal; standard output stays JSON.
+        print(f"\n{exports(description)}", file=sys.stderr, flush=True)
         return
     partial = ready_file.with_name(ready_file.name + ".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from simulator import messages
+from simulator.command import announce
 from simulator.engine.schema import LEVELS, load
 from simulator.server import addresses
 
@@ -115,6 +116,16 @@ def test_a_member_names_its_own_coordinator(served: dict[str, Any]) -> None:
     member = next(url for url in first["hosts"].values() if url != first["url"])
     error = call(member, served["ca_path"], "session.login_with_password", "root", "simulated")["error"]
     assert [error["message"], *error["data"]] == ["HOST_IS_SLAVE", first["url"].removeprefix("https://").rpartition(":")[0]]
+
+
+def test_without_a_ready_file_it_is_printed_for_programs_and_for_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    description = {"url": "https://127.0.0.1:8443", "username": "root", "password": "it's", "ca_path": "/tmp/a b/ca.pem", "pid": 1}
+    announce(description, None)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == description
+    told = subprocess.run(["sh", "-c", printed.err + "env"], capture_output=True, text=True, check=True).stdout.splitlines()
+    wanted = {"XENSERVER_HOST=https://127.0.0.1:8443", "XENSERVER_USER=root", "XENSERVER_PASSWORD=it's", "XENSERVER_CA_PATH=/tmp/a b/ca.pem"}
+    assert wanted <= set(told)
 
 
 def test_who_listens_where() -> None:
