@@ -20,9 +20,8 @@ from ._lookup import Found, Record
 from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._run import marked
 from ._task import run_task
-from ._vdi import is_exact, refuse_without_room
+from ._vdi import UNBORN, is_exact, refuse_without_room
 from ._vdi_find import BY_NAME, get_sr, one_or_none
-from ._vdi_plan import UNBORN
 
 KIND = "shrunk"
 
