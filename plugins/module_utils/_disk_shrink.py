@@ -23,9 +23,8 @@ from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._run import marked
 from ._storage_full import explained
 from ._task import run_task
-from ._vdi import is_exact, refuse_without_room
+from ._vdi import UNBORN, is_exact, refuse_without_room
 from ._vdi_find import BY_NAME, get_sr, one_or_none
-from ._vdi_plan import UNBORN
 
 KIND = "shrunk"
 

@@ -35,9 +35,8 @@ from ._transfer_steps import (
     new_record,
     snapshots,
 )
-from ._vdi import is_exact
+from ._vdi import UNBORN, is_exact
 from ._vdi_find import BY_NAME, names_of, one_or_none, users
-from ._vdi_plan import UNBORN
 from ._vhd import SparseReader
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from . import _partition
 from ._errors import XenError
 
 # Enough for what lies deepest: the mark of ISO 9660 at 32769.
@@ -67,7 +66,9 @@ def _ami(head: bytes) -> str:
 
 
 def _has_partitions(head: bytes) -> bool:
+    from ._partition import SECTOR, PartitionError, parse_mbr  # only where the head of an image is looked at
+
     try:
-        return bool(_partition.parse_mbr(head[: _partition.SECTOR]))
-    except _partition.PartitionError:
+        return bool(parse_mbr(head[:SECTOR]))
+    except PartitionError:
         return False

@@ -25,9 +25,8 @@ from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNFINISHED, vdi
 from ._run import CACHED, CACHED_BY
 from ._storage_full import explained
 from ._task import run_task
-from ._vdi import data_at_least, grows_to, is_exact, refuse_without_room, rounding
+from ._vdi import UNBORN, data_at_least, grows_to, is_exact, refuse_without_room, rounding
 from ._vdi_find import one_or_none, refuse_in_use, sr_or_default
-from ._vdi_plan import UNBORN
 
 IMAGE_OPTIONS: dict[str, dict[str, Any]] = {
     "image": {"type": "str"},

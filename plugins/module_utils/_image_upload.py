@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._codec import format_bytes
-from ._disk_extents import import_extents
 from ._errors import XenError
 from ._image_bytes import Origin
-from ._image_source import Image, opened
 from ._image_types import image_type
 from ._image_url import identity
 from ._lookup import NULL, Found, Record, View
@@ -23,6 +21,9 @@ from ._render_devices import CONTENT, DISK_TYPE, UNFINISHED
 from ._run import CACHED_BY, marked, run_of
 from ._storage_full import explained
 from ._task import run_task
+
+if TYPE_CHECKING:
+    from ._image_source import Image
 
 # Marks of the old driver on a cached image (driver-operations §2), and its label.
 IMAGE_ID, CACHED_TIME = "image-id", "cached-time"
@@ -79,6 +80,9 @@ class ImageJob:
     def look(self) -> Image:
         """Refuse what is no image before anything is made, and know its size when its beginning tells."""
         if self.image is None:
+            # The formats of images are compiled only where an image is read: most disks are made of the cached one.
+            from ._image_source import opened
+
             with opened(self.origin, self.params["format"], look=True) as image:
                 self.image = image
         return self.image
@@ -105,6 +109,9 @@ def upload(
 
     Until then it has the keys of ``claim`` as well. ``admit`` is given the empty disk and may raise, so that it goes again.
     """
+    from ._disk_extents import import_extents
+    from ._image_source import opened
+
     with opened(job.origin, job.params["format"]) as image:
         job.image = image
         if image.size is None:

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
-from ansible.module_utils.urls import open_url
-
 from ._errors import XenError
 from ._image_bytes import FOOTER, PIECE, Bytes, Origin, compare, file_facts
 
@@ -44,6 +42,8 @@ def _answer(origin: Origin, **extra: str) -> Iterator[Any]:
     try:
         # What may be a secret is not sent on to where the server redirects; nothing is unpacked behind our back.
         private = {"unredirected_headers": list(origin.headers), "decompress": False}
+        from ansible.module_utils.urls import open_url  # costs more to compile than all of ours
+
         answer = open_url(origin.place, headers=headers, timeout=TIMEOUT, ca_path=origin.ca_path, http_agent="xapi.xenserver", **private)
     except urllib.error.HTTPError as error:
         error.close()

@@ -16,11 +16,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ._errors import ApiError, TimedOut, XenError
 from ._wire_types import decode
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 # One event.from waits this long at most: it must stay below the request time-out of the connection.
 LONGEST_WAIT = 30.0
@@ -80,6 +82,8 @@ def task_result(text: str) -> Any:
     """The result of a task: the text of an XML-RPC value, also over JSON-RPC (facts §1.8)."""
     if not text.startswith("<value"):
         return text
+    from xml.etree import ElementTree  # few tasks have such a result
+
     return _xml_value(ElementTree.fromstring(text))  # noqa: S314  # from the pool that we administer
 
 

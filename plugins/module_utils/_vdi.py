@@ -6,17 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._codec import format_bytes, merged, parse_bytes
 from ._errors import XenError
 from ._lookup import Found, Record, View
 from ._plan import Plan
-from ._raw_file import RawFile
 from ._render import FILE_TYPES
 from ._render_devices import CONTENT, DISK_TYPE, OWNER
 from ._settings import Setting
 from ._vdi_find import BY_NAME, get_sr, one_or_none, sr_or_default
+
+if TYPE_CHECKING:
+    from ._raw_file import RawFile
 
 VDI_OPTIONS: dict[str, dict[str, Any]] = {
     "uuids": {"type": "list", "elements": "str"},
@@ -34,6 +36,8 @@ VDI_OPTIONS: dict[str, dict[str, Any]] = {
     "dest": {"type": "path"},
     "ignore_errors": {"type": "bool", "default": False},
 }
+# Of a new disk nobody knows these before it exists; a transfer or resize changes what it takes.
+UNBORN = {"uuid": "", "managed": True, "missing": False, "is_a_snapshot": False, "snapshot_of": "", "VBDs": [], "physical_utilisation": 0}
 # Of what a copy was made, set when it is complete (driver-operations §5.3).
 SOURCE = "xen_ansible:source"
 MIB = 1024 * 1024

@@ -16,13 +16,10 @@ from ._raw_file import scan
 from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._settings import Setting, changes, first_values, refuse_immutable
 from ._task import run_task
-from ._vdi import VdiJob, find_disk, grows_to, is_exact, other_config, refuse_too_large, refuse_without_room
+from ._vdi import UNBORN, VdiJob, find_disk, grows_to, is_exact, other_config, refuse_too_large, refuse_without_room
 from ._vdi_content import TOUCHED, fill, is_left_over, plan_content, plan_export
 from ._vdi_copy import plan_copy, refuse_incomplete
 from ._vdi_find import names_of, refuse_in_use, users
-
-# Of a new disk nobody knows these before it exists; a transfer or resize changes what it takes.
-UNBORN = {"uuid": "", "managed": True, "missing": False, "is_a_snapshot": False, "snapshot_of": "", "VBDs": [], "physical_utilisation": 0}
 
 
 def planner(fields: tuple[Setting, ...]) -> Callable[[Any, dict[str, Any]], Plan]:

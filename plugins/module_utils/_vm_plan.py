@@ -20,7 +20,6 @@ from ._vm import find_vm, missing_vm
 from ._vm_change import add_changes
 from ._vm_record import OPTIONS as RECORD_OPTIONS
 from ._vm_record import new_record, wanted_record
-from ._vm_rivals import alone
 
 OPTIONS: dict[str, dict[str, Any]] = {
     **RECORD_OPTIONS,
@@ -110,6 +109,8 @@ def _plan_change(session: Session, params: dict[str, Any], ref: str, record: Rec
 
 
 def _plan_new(session: Session, params: dict[str, Any], name: str) -> Plan:
+    from ._vm_rivals import alone
+
     record = new_record(session, name, params)
     _check_room(session, params, record)
     ref = Ref()
@@ -125,6 +126,8 @@ def _plan_new(session: Session, params: dict[str, Any], name: str) -> Plan:
 
 
 def _plan_made(session: Session, params: dict[str, Any], name: str, source: _vm_source.Source) -> Plan:
+    from ._vm_rivals import alone
+
     record = wanted_record(session, params, _vm_source.predicted(source, name))
     _check_room(session, params, record)
     ref = Ref()

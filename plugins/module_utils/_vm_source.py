@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 from . import _vm
 from ._errors import XenError
 from ._lookup import NULL, Caller, Record, default_sr, get_by_name_or_uuid, is_null, record_or_none, records_by_ref
-from ._plug import wait_for_news
 from ._run import RUN, marked, run_of
 from ._run_id import state_of
 from ._task import Session, run_task
@@ -77,6 +75,8 @@ def _disks(session: Session, params: dict[str, Any], record: Record, sr: str | N
     text = record["other_config"].get(DISKS)
     if not text or not record["is_a_template"] or not params["template_disks"]:
         return None
+    from xml.etree import ElementTree  # only templates of the product describe disks
+
     root = ElementTree.fromstring(text)  # noqa: S314  # from the pool that we administer
     for disk in root.iter("disk"):
         if sr or not disk.get("sr"):
@@ -136,6 +136,8 @@ def leftovers(session: Session, name: str) -> dict[str, Record]:
 
 def _changes(session: Session, ref: str, record: Record) -> bool:
     """Whether somebody works on it: the run that makes it does its next step within moments."""
+    from ._plug import wait_for_news
+
     wait_for_news(session, [f"VM/{ref}"], MOMENTS)
     now = record_or_none(session, "VM", ref)
     return now != record

@@ -27,7 +27,7 @@ class Played:
 
     @property
     def changed(self) -> int:
-        return sum(task["changed"] for task in self.tasks)
+        return sum(task["outcome"] == "changed" for task in self.tasks)
 
 
 def play(playbook: Path | str, folder: Path, environment: dict[str, str], *arguments: str) -> Played:

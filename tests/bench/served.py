@@ -23,11 +23,12 @@ PATIENCE = 300.0
 class Served:
     """`started_in` is the time from the command to the ready file."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, log: bool = False) -> None:
         self._folder = TemporaryDirectory(prefix="bench-")
         ready = Path(self._folder.name, "ready")
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(BYTECODE), "PYTHONDONTWRITEBYTECODE": ""}
-        command = [sys.executable, str(SIMULATOR), "--port", "0", "--ready-file", str(ready), *arguments]
+        self._log = Path(self._folder.name, "log")
+        command = [sys.executable, str(SIMULATOR), "--port", "0", "--ready-file", str(ready), *(["--log", str(self._log)] if log else []), *arguments]
         began = time.monotonic()
         self._process = subprocess.Popen(command, env=environment)
         while not ready.exists():
@@ -46,6 +47,10 @@ class Served:
         """What leads the modules there."""
         login = {"XENSERVER_HOST": self.url, "XENSERVER_USER": self.username, "XENSERVER_PASSWORD": self.password}
         return {**login, "XENSERVER_CA_PATH": self.ca_path}
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Every call so far, in the order in which they ended; needs ``log``."""
+        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
 
     @property
     def memory(self) -> int:
