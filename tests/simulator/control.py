@@ -139,11 +139,14 @@ class Control:
     async def _act(self, request: web.Request) -> web.Response:
         wanted = await _json(request)
         name = wanted.pop("do", None) if isinstance(wanted, dict) else None
-        if name not in ACTIONS:
+        if not isinstance(name, str) or name not in ACTIONS:
             raise ValueError(f"'do' is one of {', '.join(ACTIONS)}")
         action = ACTIONS[name]
         try:
             signature(action).bind(None, **wanted)
+            for word, value in wanted.items():
+                if not isinstance(value, int if word == "leave" else str):
+                    raise TypeError(f"{word!r} cannot be {value!r}")
         except TypeError as error:
             raise ValueError(f"{name}: {error}") from None
         await self._in_pool(request, lambda engine: action(engine, **wanted))
@@ -154,7 +157,7 @@ class Control:
 async def _json(request: web.Request) -> Any:
     try:
         return await request.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from None
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from typing import Any
@@ -14,6 +15,8 @@ from ._vdi_base import Disks
 from ._vdi_types import spelt
 
 NBD_PORT = 10809
+# Bytes that a checksum goes on at a time.
+PIECE = 16 * 2**20
 NO_CONTENT = "/No content: this is a cbt_metadata VDI/"
 # Seconds that data_destroy waits for the disk's drives to go.
 UNPLUG_WITHIN = 4.0
@@ -160,8 +163,11 @@ class Fields(Disks):
             raise Failure("NO_HOSTS_AVAILABLE")  # X/message_forwarding.ml forward_to_access_srs_and
         digest = hashlib.md5(usedforsecurity=False)
         async with self.in_dom0(vdi, "RO") as volume:
-            for offset in range(0, volume.size, 2**20):
-                digest.update(volume.read(offset, min(2**20, volume.size - offset)))
+            for offset in range(0, volume.size, PIECE):
+                piece = volume.read(offset, min(PIECE, volume.size - offset))
+                # A large disk takes minutes, in which others are served.
+                await asyncio.to_thread(digest.update, piece)
+                self.engine.check_cancelled()
         return digest.hexdigest()
 
     def force_unlock(self, vdi: str) -> None:

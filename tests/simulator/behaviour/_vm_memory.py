@@ -29,7 +29,9 @@ class Model:
 
     def overhead_mib(self, static_max: int, vcpus: int, multiplier: float) -> int:
         pages = PAGES_PER_MIB * vcpus + 2 * static_max
-        shadow = max(1, int(_up(pages, PAGES_PER_MIB) * multiplier))
+        product = _up(pages, PAGES_PER_MIB) * multiplier
+        # What fits in no number of 64 bits is the least one to OCaml; a client may send infinity.
+        shadow = max(1, int(product)) if abs(product) < 1 << 63 else 1
         return self.internal + self.external + shadow + self.shim_mib(static_max)
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,8 @@ class Events:
     async def wait(self, subscription: Subscription, token: str, seconds: float, session: str) -> dict[str, Any]:
         """One batch: at once when there is something, else at the next change, else empty after `seconds`."""
         start = self.since(token)
-        deadline = self.engine.clock.time() + min(seconds, LONGEST)
+        # Neither more nor less than anything: no moment at which the loop could wake.
+        deadline = self.engine.clock.time() + (LONGEST if math.isnan(seconds) else min(seconds, LONGEST))
         while True:
             if not self.db.exists("session", session):
                 raise Failure("SESSION_INVALID", session)

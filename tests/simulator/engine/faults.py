@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
@@ -87,6 +88,8 @@ def _value(name: str, value: Any) -> Any:
         return tuple(parts)
     kind: Any = {"nth": int, "times": int, "at": int, "leave": int, "drop": bool, "stall": (int, float)}.get(name, str)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{name!r} cannot be {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name!r} cannot be {value!r}")
     if name == "cut" and value not in CUTS:
         raise ValueError(f"'cut' is 'before' or 'after', not {value!r}")

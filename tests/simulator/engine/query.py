@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .failure import Failure
+from .failure import Failure, internal_error
 from .specs import ClassSpec
 from .types import database_text
 
+# How deep parentheses may nest: the parser recurses.
+DEEPEST = 100
 TOKEN = re.compile(r'\s*(?:"([^"]*)"|(field|true|false|not|and|or)\b|([=()]))', re.IGNORECASE)
 Test = Callable[[Mapping[str, Any]], bool]
 
@@ -26,6 +28,7 @@ class _Parser:
         self.columns = {f.column: f.name for f in spec.fields.values()}
         self.tokens = self._tokens()
         self.position = 0
+        self.depth = 0
 
     def _tokens(self) -> list[tuple[str, str]]:
         tokens, position, text = [], 0, self.text.rstrip()
@@ -57,17 +60,25 @@ class _Parser:
         return test
 
     def expression(self) -> Test:
-        test = self.term()
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise internal_error("Stack_overflow")
+        first, rest = self.term(), []
         while self.peek() in (("word", "and"), ("word", "or")):
             operator = self.next()[1]
-            test = _joined(operator, test, self.term())
-        return test
+            rest.append((operator, self.term()))
+        self.depth -= 1
+        return _joined(first, rest) if rest else first
 
     def term(self) -> Test:
         kind, text = self.next()
         if (kind, text) == ("word", "not"):
+            turns = 1
+            while self.peek() == ("word", "not"):
+                self.next()
+                turns += 1
             inner = self.term()
-            return lambda row: not inner(row)
+            return (lambda row: not inner(row)) if turns % 2 else inner
         if (kind, text) == ("word", "("):
             test = self.expression()
             self.expect(")")
@@ -103,10 +114,17 @@ class _Parser:
             raise self.malformed("Stdlib.Parsing.Parse_error")
 
 
-def _joined(operator: str, left: Test, right: Test) -> Test:
-    if operator == "and":
-        return lambda row: left(row) and right(row)
-    return lambda row: left(row) or right(row)
+def _joined(first: Test, rest: list[tuple[str, Test]]) -> Test:
+    """From the left, whatever the operators; a test that cannot change the outcome is not made."""
+
+    def test(row: Mapping[str, Any]) -> bool:
+        outcome = first(row)
+        for operator, right in rest:
+            if outcome == (operator == "and"):
+                outcome = right(row)
+        return outcome
+
+    return test
 
 
 def _missing(name: str) -> str:

@@ -35,7 +35,10 @@ def int64(text: str) -> int:
     digits = match[3].replace("_", "").lstrip("0") or "0"
     if len(digits) > INT64_DIGITS:
         raise ValueError("Int64.of_string")
-    number = int(digits, BASES[base])
+    try:
+        number = int(digits, BASES[base])
+    except ValueError:
+        raise ValueError("Int64.of_string") from None
     if number >= (1 << 64 if base else (1 << 63) + (sign == "-")):
         raise ValueError("Int64.of_string")
     number = -number if sign == "-" else number

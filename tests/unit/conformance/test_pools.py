@@ -106,7 +106,7 @@ def test_what_the_pool_lacks_is_told(tmp_path: Path, server: Server, capsys: pyt
 
 @pytest.mark.parametrize("step", [{"at": "member"}, {"at": "other"}])
 def test_a_server_that_no_option_names_fails_its_steps_only(tmp_path: Path, server: Server, step: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    script = {"name": "elsewhere", "world": {}, "steps": [{"call": "VM.get_all_records_where", "params": ["false"], "result": {}}] * 2}
+    script: dict[str, Any] = {"name": "elsewhere", "world": {}, "steps": [{"call": "VM.get_all_records_where", "params": ["false"], "result": {}}] * 2}
     script["steps"] = [{**script["steps"][0], **step}, script["steps"][1]]
     main([written(tmp_path / "elsewhere.json", script), *at(server)])
     out = capsys.readouterr().out

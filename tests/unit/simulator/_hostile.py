@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 from urllib.parse import urlencode
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from simulator import Simulator
 from simulator.server import Server
@@ -93,7 +98,7 @@ def _complete(data: bytes) -> bool:
 
 
 def parsed(data: bytes) -> Answer:
-    head, _unused, body = data.partition(b"\r\n\r\n")
+    head, _end, body = data.partition(b"\r\n\r\n")
     first, _unused, rest = head.decode("latin-1").partition("\r\n")
     version, _unused, status = first.partition(" ")
     assert version in ("HTTP/1.0", "HTTP/1.1"), data[:200]
@@ -113,6 +118,43 @@ def shaped(answer: Answer) -> bool:
     return True
 
 
-def refused(answer: Answer) -> Any:
+def refused(answer: Answer) -> bool:
     """Whether a call was answered with a refusal in an envelope."""
     return answer.status == 200 and (b"<name>ErrorDescription</name>" in answer.body or b'"error":' in answer.body)
+
+
+def few(examples: int) -> settings:
+    """As many examples, the same ones every time; in the deep profile as many as that says, new ones every time."""
+    if settings.get_current_profile_name() == "deep":
+        return settings(deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@contextmanager
+def bounded(seconds: float = PROMPT, mebibytes: int = 200) -> Iterator[None]:
+    """What happens inside takes no longer, and needs no more memory than that beyond what was there."""
+    begun, before = time.monotonic(), resident()
+    yield
+    assert time.monotonic() - begun < seconds
+    assert resident() - before < mebibytes << 20
+
+
+def resident() -> int:
+    """Bytes that this process holds now."""
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
+
+
+def drifting(*pieces: bytes) -> st.SearchStrategy[bytes]:
+    """Honest requests with something cut out, doubled, inserted or exchanged."""
+    junk = st.one_of(st.binary(max_size=12), st.sampled_from([b"\0", b"<", b"&", b"]]>", b"\xff\xfe", b'"', b"\r\n", b"-1", b"9" * 25, b"[" * 50, b"<!--"]))
+
+    @st.composite
+    def one(draw: st.DrawFn) -> bytes:
+        data = draw(st.sampled_from(pieces))
+        for _unused in range(draw(st.integers(1, 4))):
+            begin = draw(st.integers(0, len(data)))
+            end = draw(st.integers(begin, min(len(data), begin + 40)))
+            data = data[:begin] + draw(st.one_of(junk, st.just(data[begin:end] * 2))) + data[end:]
+        return data
+
+    return one()

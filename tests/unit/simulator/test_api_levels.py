@@ -104,13 +104,14 @@ async def _back(pool: Simulator, host: str) -> None:
 
 @pytest.mark.parametrize("auto_enable", [True, False])
 def test_a_toolstack_that_restarts_enables_who_may_be(auto_enable: bool) -> None:
-    with StandingSimulator("one_host", api="26") as pool:
-        session = pool.session()
-        session.host.disable(only(session.host.get_all()), auto_enable)
-        pool.restart_toolstack()
-        pool.let_pass(120.0)
-        session = pool.session()
-        assert session.host.get_enabled(only(session.host.get_all())) is auto_enable
+    pool = StandingSimulator("one_host", api="26")
+    session = pool.session()
+    session.host.disable(only(session.host.get_all()), auto_enable)
+    pool.restart_toolstack()
+    pool.let_pass(120.0)
+    session = pool.session()
+    assert session.host.get_enabled(only(session.host.get_all())) is auto_enable
+    pool.close()
 
 
 def test_firmware_keeps_its_variables(pool: Simulator, session: Any) -> None:

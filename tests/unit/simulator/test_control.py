@@ -101,6 +101,8 @@ def test_a_rule_is_added_listed_and_taken_away(client: Client, pool: Simulator) 
         ({"method": "VM.start", "stall": True}, "'stall' cannot be True"),
         ({"method": "VM.start", "crash": "xs9"}, "no host named 'xs9'; there are xs1, xs2, xs3"),
         ({"method": "VM.start", "fill": "tape"}, "no SR named 'tape'"),
+        ({"method": "VM.start", "stall": float("nan")}, "'stall' cannot be nan"),
+        ({"method": "VM.start", "stall": float("inf")}, "'stall' cannot be inf"),
         ([], "is an object"),
         (b"{", "not JSON"),
     ],
@@ -190,7 +192,11 @@ def test_the_toolstack_restarts(client: Client, pool: Simulator) -> None:
         session.VM.get_all()
 
 
-@pytest.mark.parametrize("body", [{"do": "explode"}, {"do": "crash"}, {"do": "crash", "name": "xs9"}, {"do": "boot", "name": "xs1", "when": 1}, "crash"])
+NO_ACTIONS: list[Any] = [{"do": "explode"}, {"do": "crash"}, {"do": "crash", "name": "xs9"}, {"do": "boot", "name": "xs1", "when": 1}, "crash", None]
+NO_ACTIONS += [{"do": ["crash"]}, {"do": "crash", "name": 5}, {"do": "fill", "name": "NFS storage", "leave": "a"}, b"\xff", b"[" * 100_000]
+
+
+@pytest.mark.parametrize("body", NO_ACTIONS, ids=lambda body: str(body)[:40])
 def test_actions_that_nobody_understands(client: Client, body: Any) -> None:
     assert client("POST", "/actions", body)[0] == 400
 

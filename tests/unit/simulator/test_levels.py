@@ -120,7 +120,12 @@ def test_what_ha_does_not_protect_stays(api: str) -> None:
         session.VM.set_HVM_boot_policy(guest, "")  # what boots without emulation may move without tools
         session.VM.start_on(guest, here, False, False)
         pool = session.pool.get_all()[0]
-        on_engine(simulator, lambda: simulator.engine.db.set("pool", pool, "ha_enabled", True) or [])
+
+        def protected() -> list[str]:
+            simulator.engine.db.set("pool", pool, "ha_enabled", True)
+            return []
+
+        on_engine(simulator, protected)
         code = "HOST_EVACUATE_VM_NOT_HA_PROTECTED" if api == "26" else "HOST_NOT_ENOUGH_FREE_MEMORY"
         assert session.host.get_vms_which_prevent_evacuation(here) == {guest: [code, guest]}
         assert simulator.problems == []

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the xapi.xenserver authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Any sequence of legal and illegal operations on VMs, drives, disks and snapshots leaves a pool that is right in itself.
+"""Any sequence of legal and illegal operations on VMs, drives, NICs, disks and snapshots leaves a pool that is right in itself.
 
 `make test` tries a few sequences; `make test PYTEST="tests/unit/simulator/test_properties.py --hypothesis-profile=deep"` many long ones.
 """
@@ -42,6 +42,11 @@ VM_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
     "make_into_template": (("VM.set_is_a_template", [True]),),
     "pool_migrate": (("VM.pool_migrate", ["?host", {}]),),
 }
+VIF_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
+    "plug": (("VIF.plug", []),),
+    "unplug": (("VIF.unplug", []),),
+    "unplug_force": (("VIF.unplug_force", []),),
+}
 VBD_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
     "plug": (("VBD.plug", []),),
     "unplug": (("VBD.unplug", []),),
@@ -57,13 +62,16 @@ VDI_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
     "destroy": (("VDI.destroy", []),),
     "forget": (("VDI.forget", []),),
 }
-CALLS = {"VM": VM_CALLS, "VBD": VBD_CALLS, "VDI": VDI_CALLS}
+CALLS = {"VM": VM_CALLS, "VBD": VBD_CALLS, "VDI": VDI_CALLS, "VIF": VIF_CALLS}
 # Calls that no allowed_operations speaks of.
 OTHERS: tuple[tuple[str, list[Any]], ...] = (
     ("VM.shutdown", []),
     ("VM.power_state_reset", []),
     ("VM.set_name_label", ["renamed"]),
     ("VBD.destroy", []),
+    ("VIF.destroy", []),
+    ("VIF.set_locking_mode", ["locked"]),
+    ("VIF.move", ["?network"]),
     ("VBD.set_mode", ["RO"]),
     ("VBD.set_mode", ["RW"]),
     ("VBD.set_bootable", [True]),
@@ -77,12 +85,15 @@ WHOLE = st.integers(min_value=0, max_value=99)
 
 # Refusals of operations that allowed_operations lists: what it does not look at (facts 3.2 to 3.6). Operation → codes.
 STARTING = {"VDI_IN_USE", "VDI_READONLY", "DISK_VBD_MUST_BE_READWRITE_FOR_HVM"}
+# Whether there is a host for it, or this one will do.
+PLACING = {"NO_HOSTS_AVAILABLE", "VM_REQUIRES_SR", "VM_REQUIRES_NETWORK", "HOST_NOT_ENOUGH_FREE_MEMORY"}
 BEYOND: dict[str, set[str]] = {
-    **dict.fromkeys(("VM.start", "VM.start_on", "VM.resume", "VM.resume_on"), STARTING),
+    **dict.fromkeys(("VM.start", "VM.start_on", "VM.resume", "VM.resume_on"), STARTING | PLACING),
+    **dict.fromkeys(("VM.pool_migrate", "VM.snapshot", "VM.checkpoint"), PLACING),
     # One that was made no template is one of xapi's all the same.
     "VM.destroy": {"VM_CANNOT_DELETE_DEFAULT_TEMPLATE"},
     # An ISO SR makes no disks; a disk in use by another VM is not copied.
-    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED"},
+    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED", *PLACING},
     # Base copies belong to the SR alone.
     "VDI.snapshot": {"VDI_NOT_MANAGED"},
     "VDI.clone": {"VDI_NOT_MANAGED"},
@@ -92,7 +103,7 @@ BEYOND: dict[str, set[str]] = {
     "VDI.resize": {"VDI_NOT_MANAGED", "SR_BACKEND_FAILURE_79"},
     # Who else uses the disk is not looked at for the list.
     "VBD.plug": {"VDI_IN_USE", "VDI_READONLY", "DISK_VBD_MUST_BE_READWRITE_FOR_HVM"},
-    "VBD.insert": {"VDI_IN_USE", "VDI_READONLY"},
+    "VBD.insert": {"VDI_IN_USE", "VDI_READONLY", "VDI_NOT_MANAGED"},
 }
 
 
@@ -101,9 +112,9 @@ class Pool(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.simulator = StandingSimulator("one_host")
+        self.simulator = StandingSimulator("three_hosts")
         self.session = self.simulator.session()
-        self.gone: dict[str, list[str]] = {"VM": [], "VBD": [], "VDI": []}
+        self.gone: dict[str, list[str]] = {cls: [] for cls in CALLS}
         self.removed_lately = False
         self.tokens: list[tuple[str, Any]] = []
         (template,) = self.session.VM.get_by_name_label(TEMPLATE)
@@ -133,7 +144,7 @@ class Pool(RuleBasedStateMachine):
         return [ref for ref in refs if ref not in default[1:]]
 
     def filled(self, arguments: list[Any], number: int) -> list[Any]:
-        classes = {"?host": "host", "?sr": "SR", "?disk": "VDI"}
+        classes = {"?host": "host", "?sr": "SR", "?disk": "VDI", "?network": "network"}
         return [self.pick(classes[a], number) if isinstance(a, str) and a in classes else a for a in arguments]
 
     # Calling
@@ -177,7 +188,7 @@ class Pool(RuleBasedStateMachine):
         names = sorted(CALLS[cls])
         self.operate(cls, self.pick(cls, number), names[op % len(names)], form)
 
-    @rule(cls=st.sampled_from(["VM", "VM", "VM", "VBD", "VDI"]), number=WHOLE, op=WHOLE, form=WHOLE)
+    @rule(cls=st.sampled_from(["VM", "VM", "VM", "VBD", "VDI", "VIF"]), number=WHOLE, op=WHOLE, form=WHOLE)
     def listed_operation(self, cls: str, number: int, op: int, form: int) -> None:
         """One that the object allows, so that much happens."""
         ref = self.pick(cls, number)
@@ -189,7 +200,7 @@ class Pool(RuleBasedStateMachine):
     @rule(number=WHOLE, what=st.sampled_from(OTHERS))
     def other(self, number: int, what: tuple[str, list[Any]]) -> None:
         message, arguments = what
-        self.call(message, self.pick(message.partition(".")[0], number), *arguments)
+        self.call(message, self.pick(message.partition(".")[0], number), *self.filled(arguments, number))
 
     @rule(
         vm=WHOLE,
@@ -213,6 +224,12 @@ class Pool(RuleBasedStateMachine):
             "VDI.create",
             {"SR": self.pick("SR", sr), "virtual_size": size, "type": "user", "sharable": sharable, "read_only": False, "other_config": {}},
         )
+
+    @rule(vm=WHOLE, network=WHOLE, device=st.sampled_from(["0", "1", "6", "7", "-1", "nonsense"]), mac=st.sampled_from(["", "00:16:3e:00:00:01", "none"]))
+    def create_vif(self, vm: int, network: int, device: str, mac: str) -> None:
+        record = {"VM": self.pick("VM", vm), "network": self.pick("network", network), "device": device, "MAC": mac, "MTU": 1500, "other_config": {}}
+        done, answer = self.call("VIF.create", {**record, "qos_algorithm_type": "", "qos_algorithm_params": {}, "locking_mode": "network_default"})
+        assert not (done and (device in ("-1", "nonsense") or mac == "none")), answer
 
     @rule(seconds=st.sampled_from([1, 10, 400]))
     def time_passes(self, seconds: int) -> None:

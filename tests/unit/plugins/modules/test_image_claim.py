@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _image_cache, _image_claim, _image_upload
+from ansible_collections.xapi.xenserver.plugins.module_utils import _image_cache, _image_claim, _image_upload, _run_id
 from simulator import Rule, Simulator
 
 from ..conftest import Run
@@ -69,7 +69,7 @@ def test_controllers_at_the_same_time_upload_once(simulator: Simulator, image: W
 def test_one_that_finds_it_half_made_waits_by_events_and_takes_it(run_served: Run, simulator: Simulator, image: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = claim(simulator)
     session, waits = simulator.session(), threading.Event()
-    real = _image_cache.wait_for_others
+    real = _image_claim.wait_for_others
 
     def noted(*arguments: Any) -> Any:
         waits.set()
@@ -105,7 +105,7 @@ def test_what_another_machine_left_is_taken_over_when_nothing_happens_to_it(
 def test_what_a_dead_process_of_this_machine_left_is_taken_over_at_once(run_served: Run, simulator: Simulator, image: Write) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    mine = _image_claim.parse(_image_claim.new_id("x", os.getpid()))
+    mine = _run_id.parse(_run_id.new_id("x", os.getpid()))
     assert mine is not None
     ref = claim(simulator, str(mine._replace(process=str(dead.pid))))
     outcome = run_served("xen_image", image=image(), checksum=DIGEST, name="root", timeout=5)
@@ -128,7 +128,8 @@ def test_one_that_is_being_written_stays_and_waiting_for_it_ends(run_served: Run
 def test_of_two_claims_made_at_once_one_is_left(ours: str, run_served: Run, simulator: Simulator, image: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other controller looks, sees none, makes its claim and goes on, all between our look and our claim. It keeps it."""
     monkeypatch.setattr(_image_claim, "PATIENCE", 0.2)
-    real, theirs = _image_upload.create, []
+    real = _image_upload.create
+    theirs: list[Any] = []
     session = simulator.session()
 
     def create(job: Any, *arguments: Any) -> str:
@@ -157,7 +158,8 @@ def test_of_two_claims_made_at_once_one_is_left(ours: str, run_served: Run, simu
 
 
 def test_the_lower_of_two_goes_on_when_the_other_gives_way(run_served: Run, simulator: Simulator, image: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, theirs = _image_upload.create, []
+    real = _image_upload.create
+    theirs: list[Any] = []
     session = simulator.session()
 
     def create(job: Any, *arguments: Any) -> str:
