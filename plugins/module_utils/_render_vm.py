@@ -9,9 +9,9 @@ from typing import Any
 from ._blocked import bootable
 from ._boot import boot_mode, secure_boot
 from ._guest import addresses, guest
-from ._lookup import Record, View, is_null
+from ._lookup import Record, View
 from ._memory import usage_mib
-from ._render_devices import VOLUME
+from ._render_devices import drive, nic
 from ._vm import word
 
 
@@ -95,51 +95,23 @@ def standing(record: Record, view: View) -> dict[str, Any]:
 
 def devices(record: Record, view: View) -> dict[str, Any]:
     """Disks and drives by device number, interfaces by device number."""
-    drives = [drive for drive in (view.record("VBD", ref) for ref in record["VBDs"]) if drive]
-    nics = [nic for nic in (view.record("VIF", ref) for ref in record["VIFs"]) if nic]
+    drives = filter(None, (view.record("VBD", ref) for ref in record["VBDs"]))
+    nics = filter(None, (view.record("VIF", ref) for ref in record["VIFs"]))
     found = addresses(view.record("VM_guest_metrics", record["guest_metrics"]))
     return {
-        "disks": sorted((_disk(drive, view) for drive in drives), key=lambda disk: _by_number(disk["userdevice"])),
-        "nics": sorted((_nic(nic, view, found) for nic in nics), key=lambda nic: _by_number(nic["device"])),
+        "disks": sorted((_disk(item, view) for item in drives), key=lambda disk: _place(disk["userdevice"])),
+        "nics": sorted(({**nic(item, view), "addresses": found.get(item["device"], [])} for item in nics), key=lambda item: _place(item["device"])),
     }
 
 
 def _disk(record: Record, view: View) -> dict[str, Any]:
-    medium = None if is_null(record["VDI"]) else view.record("VDI", record["VDI"])
-    return {
-        "uuid": record["uuid"],
-        "userdevice": record["userdevice"],
-        "device": record["device"] or None,
-        "type": record["type"],
-        "mode": record["mode"],
-        "bootable": record["bootable"],
-        "attached": record["currently_attached"],
-        "volume": VOLUME in record["other_config"],
-        "vdi": medium["uuid"] if medium else None,
-        "name": medium["name_label"] if medium else None,
-        "size": medium["virtual_size"] if medium else None,
-        "sr": view.uuid("SR", medium["SR"]) if medium else None,
-    }
-
-
-def _nic(record: Record, view: View, found: dict[str, list[str]]) -> dict[str, Any]:
-    network = view.record("network", record["network"])
-    return {
-        "uuid": record["uuid"],
-        "device": record["device"],
-        "mac": record["MAC"],
-        "mtu": record["MTU"],
-        "network": network["uuid"] if network else None,
-        "network_name": network["name_label"] if network else None,
-        "attached": record["currently_attached"],
-        "locking_mode": record["locking_mode"],
-        "addresses": found.get(record["device"], []),
-    }
+    medium = view.record("VDI", record["VDI"])
+    return {**drive(record, view), "sr": view.uuid("SR", medium["SR"]) if medium else None}
 
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
 
 
-def _by_number(device: str) -> tuple[int, str]:
-    return (int(device), device) if device.isdigit() else (2**31, device)
+def _place(number: int | None) -> int:
+    return 2**31 if number is None else number

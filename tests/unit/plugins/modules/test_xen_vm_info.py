@@ -135,14 +135,14 @@ def test_disks_and_nics_by_device_number(run_module: Run, simulator: Simulator) 
     create_nic(session, ref, "1")
     create_nic(session, ref, "0")
     (vm,) = run_module("xen_vm_info", name="web1")["vms"]
-    shown = [(disk["userdevice"], disk["type"], disk["name"], disk["size"], disk["volume"]) for disk in vm["disks"]]
+    shown = [(disk["userdevice"], disk["type"], disk["vdi_name"], disk["size"], disk["volume"]) for disk in vm["disks"]]
     assert shown == [
-        ("0", "Disk", "root", GIB, False),
-        ("2", "Disk", "volume", GIB, True),
-        ("3", "CD", None, None, False),
-        ("10", "Disk", "late", GIB, False),
+        (0, "disk", "root", GIB, False),
+        (2, "disk", "volume", GIB, True),
+        (3, "cd", None, None, False),
+        (10, "disk", "late", GIB, False),
     ]
-    assert [nic["device"] for nic in vm["nics"]] == ["0", "1"]
+    assert [nic["device"] for nic in vm["nics"]] == [0, 1]
     assert vm["nics"][0]["network_name"] == "Pool-wide network associated with eth0"
 
 
