@@ -97,7 +97,9 @@ class Kinds(Behaviour):
 
     def _introduce_nic(self, host: str, device: str, managed: bool) -> str:
         card = self._hardware[host][device]
-        bridge = f"xenbr{device.removeprefix('eth')}" if managed else ""
+        # X/xapi_pif.ml bridge_naming_convention
+        bridge = f"xenbr{device.removeprefix('eth')}" if device.startswith("eth") else f"br{device}"
+        bridge = bridge if managed else ""
         networks = self.db.where("network", bridge=bridge)
         name = f"Pool-wide network associated with {device}"
         network = networks[0] if len(networks) == 1 else self.db.create("network", {"name_label": name, "bridge": bridge, "managed": managed, "MTU": 1500})

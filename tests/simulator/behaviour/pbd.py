@@ -99,11 +99,30 @@ class PBD(Behaviour):
             await self.engine.pass_time("PBD.unplug")
             if not row["currently_attached"]:
                 return
+            self._require_no_protection(sr, row["host"])
             used = self._disks_in_use(sr, row["host"])
             if used:
                 raise Failure("VDI_IN_USE", *used)
             self.other("SR").driver(sr).detach(sr)
             self.db.set("PBD", ref, "currently_attached", False)
+
+    def _require_no_protection(self, sr: str, host: str) -> None:
+        """HA needs the SR: for what it would restart elsewhere, or for its own statefile (X/xapi_pbd.ml unplug)."""
+        pool = self.db.row("pool", self.engine.pool)
+        if not pool["ha_enabled"]:
+            return
+        if self.db.get("host", host, "enabled") and not pool["ha_allow_overcommit"] and self._has_protected_disks(sr):
+            if self.engine.schema.level == "26":
+                raise Failure("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", sr)
+            raise Failure("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN")
+        if any(self.db.get("VDI", vdi, "SR") == sr for vdi in pool["ha_statefiles"] if self.is_set("VDI", vdi)):
+            raise Failure("HA_IS_ENABLED")
+
+    def _has_protected_disks(self, sr: str) -> bool:
+        """Whether HA would restart a VM that has a drive with a disk of the SR."""
+        drives = [self.db.row("VBD", vbd) for vdi in self.db.get("SR", sr, "VDIs") for vbd in self.db.get("VDI", vdi, "VBDs")]
+        vms = [self.db.row("VM", drive["VM"]) for drive in drives if self.is_set("VM", drive["VM"])]
+        return any(vm["ha_always_run"] and vm["ha_restart_priority"] == "restart" for vm in vms)
 
     def _require_idle_disks(self, sr: str) -> None:
         """Where the coordinator works on the SR's disks, none of them is busy (X/message_forwarding.ml with_unplug_locks)."""

@@ -131,6 +131,42 @@ def test_what_ha_does_not_protect_stays(api: str) -> None:
         assert simulator.problems == []
 
 
+@pytest.mark.parametrize("api", LEVELS)
+def test_storage_that_ha_needs_stays_plugged(api: str) -> None:
+    """X/xapi_pbd.ml unplug: first what HA protects, which is refused in other words later, then the statefile, then disks in use."""
+    with Simulator("three_hosts", api=api) as simulator:
+        session = simulator.session()
+        pool = session.pool.get_all()[0]
+        shared = session.SR.get_by_name_label("NFS storage")[0]
+        pbd = next(pbd for pbd in session.SR.get_PBDs(shared) if session.PBD.get_host(pbd) != session.pool.get_master(pool))
+        fields = {"name_label": "d", "virtual_size": 4 * MIB, "type": "user", "sharable": False, "read_only": False, "other_config": {}}
+        disk = session.VDI.create({**fields, "SR": shared})
+        vm = session.VM.clone(session.VM.get_by_name_label("Other install media")[0], "protected")
+        drive = {"VM": vm, "VDI": disk, "userdevice": "0", "bootable": True, "mode": "RW", "type": "Disk", "empty": False}
+        session.VBD.create({**drive, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}})
+
+        def set_up() -> list[str]:
+            db = simulator.engine.db
+            db.update("pool", pool, ha_enabled=True, ha_statefiles=[disk])
+            db.update("VM", vm, ha_always_run=True, ha_restart_priority="restart")
+            return []
+
+        def refused() -> list[str]:
+            with pytest.raises(Failure) as caught:
+                session.PBD.unplug(pbd)
+            return caught.value.description
+
+        on_engine(simulator, set_up)
+        protected = ["HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", shared] if api == "26" else ["HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN"]
+        assert refused() == protected
+        on_engine(simulator, lambda: simulator.engine.db.update("VM", vm, ha_restart_priority="best-effort") or [])
+        assert refused() == ["HA_IS_ENABLED"]
+        on_engine(simulator, lambda: simulator.engine.db.set("pool", pool, "ha_statefiles", []) or [])
+        session.PBD.unplug(pbd)
+        assert not session.PBD.get_currently_attached(pbd)
+        assert simulator.problems == []
+
+
 @pytest.mark.parametrize("auto_enable", [True, False])
 def test_a_host_that_is_disabled_for_good_stays_so_over_a_reboot(auto_enable: bool) -> None:
     """X/xapi_host.ml disable since 25.31 (facts 3.9): host_auto_enable outlives the boot; an explicit enable ends it."""
