@@ -17,10 +17,15 @@ def is_mac(text: str) -> bool:
     return MAC.fullmatch(text) is not None
 
 
+# Far more than a VM can have.
+DEVICES_MOST = 4096
+
+
 def mac_of_seed(device: int, seed: str) -> str:
     """The address of NIC number `device` of a VM with this other_config:mac_seed: always the same one."""
     digest = seed.encode()
-    for _unused in range(device * 2 + 1):
+    # A client may call a device 10^20, for which xapi would count for years.
+    for _unused in range(min(device, DEVICES_MOST) * 2 + 1):
         digest = hashlib.md5(digest, usedforsecurity=False).digest()
     second = hashlib.md5(digest, usedforsecurity=False).digest()
     first = (digest[0] | 0x02) & ~0x01  # locally administered, of one machine

@@ -17,6 +17,7 @@ from simulator import Failure, Simulator
 from simulator.engine.types import double, int64
 
 from ._hostile import Answer, Wire, bounded, drifting, few, refused, shaped
+from ._machines import add_nic
 
 LIMIT = 300 * 1024
 
@@ -224,6 +225,13 @@ def test_a_checksum_of_a_large_disk_holds_up_nobody(wire: Wire, session: Any) ->
     while session.task.get_status(task) == "pending" and time.monotonic() < deadline:
         wire.check_alive()
     assert session.task.get_status(task) == "cancelled"
+
+
+def test_a_nic_of_an_absurd_number(wire: Wire, session: Any) -> None:
+    """Its address is made by counting up to it."""
+    (template,) = session.VM.get_by_name_label("Debian 12 (cloud image)")
+    with bounded(seconds=5):
+        assert add_nic(session, session.VM.clone(template, "many"), session.network.get_all()[0], device="9" * 18)
 
 
 # Text and numbers
