@@ -34,7 +34,9 @@ FILESYSTEM_OPTIONS: dict[str, dict[str, Any]] = {
     "label": {"type": "str"},
     **PARTITION_OPTION,
 }
-EPHEMERAL_OPTIONS = FILESYSTEM_OPTIONS
+EPHEMERAL_OPTIONS: dict[str, dict[str, Any]] = {**FILESYSTEM_OPTIONS, "total_gb": {"type": "int"}, "size_gb": {"type": "int"}}
+EPHEMERAL_SIZES = ("size", "total_gb", "size_gb")
+EPHEMERAL_RULES: dict[str, Any] = {"mutually_exclusive": [EPHEMERAL_SIZES, ("total_gb", "userdevice")], "required_by": {"size_gb": ("userdevice",)}}
 
 
 def swap_disks(job: Job) -> list[Wanted]:
@@ -68,9 +70,9 @@ def blank_disks(job: Job) -> list[Wanted]:
 def ephemeral_disks(job: Job) -> list[Wanted]:
     """All ephemeral disks of the total size, or the one at ``userdevice``."""
     if job.params["userdevice"] is not None:
-        sizes, first = ([size] if (size := size_of(job)) else []), job.params["userdevice"]
+        sizes, first = ([size] if (size := size_of(job, _asked(job))) else []), job.params["userdevice"]
     else:
-        sizes, first = split(parse_bytes(job.params["size"])), FIRST_EPHEMERAL
+        sizes, first = split(parse_bytes(_asked(job))), FIRST_EPHEMERAL
         _refuse_more(job, first + len(sizes))
     wanted = []
     for number, size in enumerate(sizes, first):
@@ -78,6 +80,12 @@ def ephemeral_disks(job: Job) -> list[Wanted]:
         content = filesystem_content("ephemeral", job, size, label)
         wanted.append(Wanted(number, ephemeral_name(job, number), "ephemeral", content))
     return wanted
+
+
+def _asked(job: Job) -> str:
+    """The size as text, whichever option has it."""
+    gib = next((job.params[name] for name in ("total_gb", "size_gb") if job.params[name] is not None), None)
+    return str(job.params["size"]) if gib is None else f"{gib}GiB"
 
 
 def split(total: int) -> list[int]:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ._codec import format_bytes, parse_bytes
@@ -46,12 +46,16 @@ class Generated:
     numbers: Callable[[Job], list[int]]
     options: Mapping[str, dict[str, Any]]
     needed: tuple[str, ...] = ()
+    more_rules: Mapping[str, Any] = field(default_factory=dict)
     listed: bool = False
 
     @property
     def rules(self) -> dict[str, Any]:
         """Keywords of AnsibleModule."""
-        return {**one_of_vm(), **({"required_if": [("state", "present", self.needed)]} if self.needed else {})}
+        # Any one of what is needed will do; disks that several options can size say so.
+        required = {"required_if": [("state", "present", self.needed, len(self.needed) > 1)]} if self.needed else {}
+        rules = {**one_of_vm(), **required, **self.more_rules}
+        return {**rules, "mutually_exclusive": [*one_of_vm()["mutually_exclusive"], *self.more_rules.get("mutually_exclusive", [])]}
 
     def spec(self) -> Spec:
         """The whole argument spec but the connection."""
@@ -96,13 +100,12 @@ class Generated:
         return disks[0] if disks else {"vdi": None, "vbd": None}
 
 
-def size_of(job: Job) -> int:
+def size_of(job: Job, asked: str | None = None) -> int:
     """The size of the disk, in bytes; 0 for none."""
-    size = parse_bytes(job.params["size"])
+    text = asked or job.params["size"]
+    size = parse_bytes(text)
     if size and not SMALLEST <= size <= LARGEST:
-        raise XenError(
-            f"size {job.params['size']!r} is none that such a disk can have; give {format_bytes(SMALLEST)} to {format_bytes(LARGEST)}, or 0 for none"
-        )
+        raise XenError(f"size {text!r} is none that such a disk can have; give {format_bytes(SMALLEST)} to {format_bytes(LARGEST)}, or 0 for none")
     return size
 
 

@@ -30,12 +30,18 @@ options:
     default: present
   size:
     description:
-      - Total size, as V(20GiB). Needed for O(state=present). V(0) makes no disk.
+      - Total size, as V(20GiB). It, O(total_gb) or O(size_gb) is needed for O(state=present). V(0) makes no disk.
       - A disk of a VHD storage repository ends near 2043 GiB, so a large total becomes several disks of 2000 GiB each,
         or of 1024 GiB when the total is a multiple of that, and one with the rest; see the filter P(xapi.xenserver.xen_ephemeral_sizes#filter).
       - A disk that was made with another size, O(filesystem) or O(label) is an error unless O(force=true), as what a VM keeps there would be lost.
         Disks beyond the total are an error too.
     type: str
+  total_gb:
+    description: O(size) as a number of GiB, as flavours have it.
+    type: int
+  size_gb:
+    description: Size in GiB of the one disk at O(userdevice).
+    type: int
   userdevice:
     description:
       - Number of the device, 0 to 254, or its name, such as V(xvdf) for number 5, for one disk of O(size) there instead of all of them.
@@ -118,7 +124,7 @@ transfer:
     seconds: {description: How long it took., type: float, returned: when it is done, sample: 0.041}
 """
 
-from ..module_utils._formatted import EPHEMERAL_OPTIONS, ephemeral_disks, ephemeral_name, ephemeral_numbers
+from ..module_utils._formatted import EPHEMERAL_OPTIONS, EPHEMERAL_RULES, EPHEMERAL_SIZES, ephemeral_disks, ephemeral_name, ephemeral_numbers
 from ..module_utils._generated import Generated
 from ..module_utils._module import run
 
@@ -129,7 +135,8 @@ EPHEMERAL = Generated(
     names=ephemeral_name,
     numbers=ephemeral_numbers,
     options=EPHEMERAL_OPTIONS,
-    needed=("size",),
+    needed=EPHEMERAL_SIZES,
+    more_rules=EPHEMERAL_RULES,
     listed=True,
 )
 

@@ -120,12 +120,7 @@ def test_what_ha_does_not_protect_stays(api: str) -> None:
         session.VM.set_HVM_boot_policy(guest, "")  # what boots without emulation may move without tools
         session.VM.start_on(guest, here, False, False)
         pool = session.pool.get_all()[0]
-
-        def protected() -> list[str]:
-            simulator.engine.db.set("pool", pool, "ha_enabled", True)
-            return []
-
-        on_engine(simulator, protected)
+        changed(simulator, "pool", pool, ha_enabled=True)
         code = "HOST_EVACUATE_VM_NOT_HA_PROTECTED" if api == "26" else "HOST_NOT_ENOUGH_FREE_MEMORY"
         assert session.host.get_vms_which_prevent_evacuation(here) == {guest: [code, guest]}
         assert simulator.problems == []
@@ -159,9 +154,9 @@ def test_storage_that_ha_needs_stays_plugged(api: str) -> None:
         on_engine(simulator, set_up)
         protected = ["HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", shared] if api == "26" else ["HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN"]
         assert refused() == protected
-        on_engine(simulator, lambda: simulator.engine.db.update("VM", vm, ha_restart_priority="best-effort") or [])
+        changed(simulator, "VM", vm, ha_restart_priority="best-effort")
         assert refused() == ["HA_IS_ENABLED"]
-        on_engine(simulator, lambda: simulator.engine.db.set("pool", pool, "ha_statefiles", []) or [])
+        changed(simulator, "pool", pool, ha_statefiles=[])
         session.PBD.unplug(pbd)
         assert not session.PBD.get_currently_attached(pbd)
         assert simulator.problems == []
@@ -185,6 +180,14 @@ def test_a_host_that_is_disabled_for_good_stays_so_over_a_reboot(auto_enable: bo
         simulator.run(simulator.clock.sleep(300))
         assert session.host.get_enabled(ref)
         assert simulator.problems == []
+
+
+def changed(simulator: Simulator, cls: str, ref: str, **fields: Any) -> None:
+    def change() -> list[str]:
+        simulator.engine.db.update(cls, ref, **fields)
+        return []
+
+    on_engine(simulator, change)
 
 
 def on_engine(simulator: Simulator, action: Callable[[], list[str]]) -> list[str]:

@@ -64,6 +64,30 @@ def test_large_total_is_split(ephemeral: Run, simulator: Simulator) -> None:
     assert not ephemeral(size="4030GiB", filesystem="none").changed
 
 
+def test_flavours_count_in_gib(ephemeral: Run, simulator: Simulator) -> None:
+    """driver-rows 25 and 27."""
+    ephemeral(total_gb=3, filesystem="none")
+    assert not ephemeral(size="3GiB", filesystem="none").changed
+    ephemeral(size_gb=1, userdevice="6", filesystem="none")
+    assert [at_device(simulator, "web1", number)[1]["virtual_size"] // GIB for number in (4, 6)] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "any of the following are missing: size, total_gb, size_gb"),
+        ({"size": "1GiB", "total_gb": 1}, "mutually exclusive: size|total_gb|size_gb"),
+        ({"total_gb": 1, "userdevice": 5}, "mutually exclusive: total_gb|userdevice"),
+        ({"size_gb": 1}, "missing parameter(s) required by 'size_gb': userdevice"),
+        ({"total_gb": -1}, "'-1GiB' is no size"),
+    ],
+)
+def test_sizes_that_say_nothing_or_too_much_are_refused(ephemeral: Run, options: dict[str, Any], message: str) -> None:
+    outcome = ephemeral(**options)
+    assert outcome.failed
+    assert message in outcome.msg
+
+
 def test_multiples_of_1024_have_another_piece(ephemeral: Run, simulator: Simulator) -> None:
     ephemeral(size="2TiB", filesystem="none")
     assert [at_device(simulator, "web1", number)[1]["virtual_size"] // GIB for number in (4, 5)] == [1024, 1024]
@@ -144,7 +168,7 @@ def test_running_vm_gets_it_at_once(ephemeral: Run, simulator: Simulator) -> Non
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        pytest.param({}, "state is present but all of the following are missing: size", id="no size"),
+        pytest.param({}, "any of the following are missing: size, total_gb, size_gb", id="no size"),
         pytest.param({"size": "-1"}, "size '-1' is no size", id="negative"),
         pytest.param({"size": 5000 * GIB + 1}, "are more than one ephemeral disk can have, and no whole GiB", id="odd total"),
         pytest.param({"size": "3TiB", "userdevice": 4}, "size '3TiB' is none that such a disk can have; give 2MiB to 2040GiB", id="one too large"),
