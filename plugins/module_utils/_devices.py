@@ -30,6 +30,7 @@ from ._options import Spec, one_of_vm, state, timeout, vm_selector
 from ._plan import Plan, Values
 from ._plug import Session, hotplug
 from ._settings import Setting, changes, first_values, refuse_immutable, spec_of
+from ._vm import missing_vm
 
 HOTPLUG_OPTIONS: Spec = {"plugged": {"type": "bool"}, "retries": {"type": "int", "default": 10}}
 # What every record of a device has and only the pool can choose; a predicted record starts with it.
@@ -121,7 +122,10 @@ def load_vm(view: View, params: Mapping[str, Any]) -> Found:
     """The VM of ``vm`` or ``vm_uuid``. By name only real VMs count; snapshots and templates often share the name."""
     if params["vm_uuid"] is not None:
         return only_one(view.load("VM", {"uuid": params["vm_uuid"]}), "VM", params["vm_uuid"])
-    return only_one(view.load("VM", {"name_label": params["vm"], "is_a_template": False}), "VM", params["vm"])
+    named = view.load("VM", {"name_label": params["vm"], "is_a_template": False})
+    if not named:
+        raise missing_vm(view.session, name=params["vm"])
+    return only_one(named, "VM", params["vm"])
 
 
 def only_one(records: dict[str, Record], noun: str, text: str, hint: str = "") -> Found:

@@ -144,12 +144,12 @@ class View:
     """
 
     def __init__(self, session: Caller) -> None:
-        self._session = session
+        self.session = session
         self._records: dict[str, dict[str, Record | None]] = {}
 
     def load(self, xen_class: str, only: Mapping[str, Any] | None = None) -> dict[str, Record]:
         """Read all records of a class that meet the conditions, and keep them."""
-        records = records_by_ref(self._session, xen_class, only)
+        records = records_by_ref(self.session, xen_class, only)
         self._records.setdefault(xen_class, {}).update(records)
         return records
 
@@ -157,7 +157,7 @@ class View:
         """One record, or None for the null reference and for what is gone."""
         records = self._records.setdefault(xen_class, {})
         if ref not in records:
-            records[ref] = record_or_none(self._session, xen_class, ref)
+            records[ref] = record_or_none(self.session, xen_class, ref)
         return records[ref]
 
     def fetch(self, wanted: Mapping[str, Iterable[str]]) -> None:
@@ -170,7 +170,7 @@ class View:
             for xen_class, ref in missing:
                 self.record(xen_class, ref)
             return
-        answer = self._session.call("event.from", [f"{xen_class}/{ref}" for xen_class, ref in missing], "", 0.0)
+        answer = self.session.call("event.from", [f"{xen_class}/{ref}" for xen_class, ref in missing], "", 0.0)
         found = {event["ref"]: event["snapshot"] for event in answer["events"] if event["operation"] != "del"}
         for xen_class, ref in missing:
             self._records.setdefault(xen_class, {})[ref] = found.get(ref)
@@ -181,7 +181,7 @@ class View:
 
     def get(self, xen_class: str, ref: str) -> Record:
         """One record that has to be there."""
-        return self.record(xen_class, ref) or _dict(self._session.call(f"{xen_class}.get_record", ref))
+        return self.record(xen_class, ref) or _dict(self.session.call(f"{xen_class}.get_record", ref))
 
     def uuid(self, xen_class: str, ref: str) -> str | None:
         """The uuid behind a reference, or None."""
