@@ -198,9 +198,8 @@ class TestRetries:
     [
         pytest.param({"vdi": "data"}, "one of the following is required: vm, vm_uuid", id="no vm"),
         pytest.param({"vm": "nobody", "vdi": "data"}, "there is no VM 'nobody' in this pool", id="unknown vm"),
-        pytest.param({"vm": "Other install media", "vdi": "data"}, "'Other install media' is a template and no VM; create a VM from it first", id="template"),
         pytest.param({"vm": "twin", "vdi": "data"}, "2 VMs are named 'twin'; select one by uuid", id="ambiguous vm"),
-        pytest.param({"vm": "golden", "vdi": "data"}, "there is no VM 'golden' in this pool", id="template"),
+        pytest.param({"vm": "golden", "vdi": "data"}, "'golden' is a template and no VM; create a VM from it first", id="template"),
         pytest.param({"vm": "web1"}, "give userdevice or vdi", id="nothing selected"),
         pytest.param({"vm": "web1", "vdi": "nothing"}, "there is no disk 'nothing' in this pool", id="unknown disk"),
         pytest.param({"vm": "web1", "userdevice": "5"}, "there is no disk at device 5 of VM 'web1'; give vdi to attach one", id="nothing there"),
