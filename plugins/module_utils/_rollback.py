@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from . import _render_vm
-from ._errors import XenError
+from ._errors import ApiError, XenError
 from ._lookup import Record, View, is_null
 from ._neighbours import load_neighbours
 from ._plan import Plan
@@ -46,8 +46,19 @@ def _plan_finished(session: Session, params: dict[str, Any]) -> Plan:
     after = {**record, "other_config": {key: value for key, value in keys.items() if key != RUN}}
     plan = Plan({RUN: mark}, {RUN: None}, result={"removed": [], "vm": _render_vm.vm(after, view)})
     if mark is not None:
-        plan.add(f"let go of VM {record['name_label']!r}", lambda: session.call("VM.remove_from_other_config", ref, RUN))
+        plan.add(f"let go of VM {record['name_label']!r}", lambda: _let_go(session, ref))
     return plan
+
+
+def _let_go(session: Session, vm: str) -> None:
+    """A lost answer is looked up: who takes a VM for unbuilt that is let go takes its disks away while it runs."""
+    try:
+        session.call("VM.remove_from_other_config", vm, RUN)
+    except ApiError:
+        raise
+    except XenError:
+        if RUN in session.call("VM.get_other_config", vm):
+            raise
 
 
 @dataclass
