@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -148,4 +149,14 @@ def different(pool: Pool, known: Reference) -> list[str]:
     """How the pool differs from that of the undisturbed run."""
     shape = pool.shape()
     more, less = shape - known.shape, known.shape - shape
-    return [f"too much: {text}" for text in more.elements()] + [f"missing: {text}" for text in less.elements()]
+    surplus, lack = list(more.elements()), list(less.elements())
+    if len(surplus) == len(lack):  # The same things, and not as they should be.
+        return [_fields(*pair) for pair in zip(sorted(lack), sorted(surplus), strict=True)]
+    return [f"too much: {text}" for text in surplus] + [f"missing: {text}" for text in lack]
+
+
+def _fields(wanted: str, found: str) -> str:
+    """In which fields two records differ."""
+    cls, _blank, record = found.partition(" ")
+    now, then = json.loads(record), json.loads(wanted.partition(" ")[2])
+    return f"{cls}: " + ", ".join(f"{name} is {now.get(name)!r} and not {then.get(name)!r}" for name in sorted(now) if now.get(name) != then.get(name))

@@ -57,4 +57,4 @@ def sample(found: Sequence[Point], number: int) -> list[Point]:
     """So many of them at even distances, the same ones each time; all of them when `number` is 0."""
     if not number or number >= len(found):
         return list(found)
-    return [found[index * len(found) // number] for index in range(number)]
+    return [found[(2 * index + 1) * len(found) // (2 * number)] for index in range(number)]

@@ -191,6 +191,17 @@ class TestFinished:
         assert MARK not in the(simulator, "VM", "new")["other_config"]
         assert not run_module("xen_run", run_id=RUN_ID, state="finished", vm_uuid=vm).changed
 
+    def test_tasks_of_who_began_it_and_was_killed_go(self, run_module: Run, simulator: Simulator) -> None:
+        subject = "0123456789ab"
+        earlier, now, foreign = f"{subject}.cdef01234567.1.2.first", f"{subject}.cdef01234567.3.4.second", "ba9876543210.cdef01234567.5.6.other"
+        vm = run_module("xen_vm", run_id=earlier, name="new", memory="256MiB")["vm"]["uuid"]
+        session = simulator.session()
+        ended, alien, pending = (session.task.create("Import", f"({MARK} {of})") for of in (earlier, foreign, earlier))
+        for task in (ended, alien):
+            session.task.set_status(task, "success")
+        assert run_module("xen_run", run_id=now, state="finished", vm_uuid=vm).changed
+        assert simulator.records("task").keys() == {alien, pending}
+
     def test_a_lost_answer_is_looked_up(self, run_served: Run, simulator: Simulator) -> None:
         """Who took the VM for unbuilt would take back what it runs on."""
         vm = build(partial(run_served, run_id=RUN_ID))
