@@ -45,14 +45,20 @@ def _add_abandoned_tasks(session: Session, plan: Plan, mark: str, run_id: str) -
         return
     for ref, task in View(session).load("task").items():
         earlier = run_of_task(task)
-        if earlier not in (None, run_id) and subject_of(earlier) == subject and task["status"] in FINISHED:
-            plan.add(f"remove task {task['name_label']!r} of an earlier run", partial(_without, session, "task.destroy", ref))
+        if earlier in (None, run_id) or subject_of(earlier) != subject:
+            continue
+        if task["status"] not in FINISHED:
+            if not task["name_description"]:  # The pool works on it, and ends it.
+                continue
+            # That of a client, who is dead: its modules held the lock of the subject (see _module).
+            plan.add(f"end task {task['name_label']!r} of an earlier run", partial(_without, session, "task.set_status", ref, "cancelled"))
+        plan.add(f"remove task {task['name_label']!r} of an earlier run", partial(_without, session, "task.destroy", ref))
 
 
-def _without(session: Session, method: str, ref: str) -> None:
+def _without(session: Session, method: str, ref: str, *arguments: Any) -> None:
     """What is gone already needs no removal."""
     try:
-        session.call(method, ref)
+        session.call(method, ref, *arguments)
     except ApiError as error:
         if error.code not in DONE:
             raise

@@ -19,7 +19,7 @@ from simulator.transport.tls import Authority
 from .fault import Reference, Verdict, different
 from .gates import Gate
 from .playing import command, environment, play, started
-from .points import Point
+from .points import REFUSAL, Point
 from .pools import Pool
 
 WAYS = ("all", "group")
@@ -51,8 +51,9 @@ def sweep(moments: Sequence[Point], known: Reference, _spawned: Path) -> list[Ve
 
 
 def _killed(moment: Point, pool: Pool, folder: Path) -> Verdict:
-    cut = "before" if moment.how == "all" else ""
-    gate = pool.simulator.faults.add(Gate(moment.method, stall=STANDSTILL, cut=cut, nth=moment.nth, times=1))
+    # Nobody is left to hear the refusal; it keeps the call from acting.
+    error = REFUSAL if moment.how == "all" else ()
+    gate = pool.simulator.faults.add(Gate(moment.method, stall=STANDSTILL, error=error, nth=moment.nth, times=1))
     assert isinstance(gate, Gate)
     argv = command("spawn", {"killed": pool.variables}, folder)
     with started(argv, environment(folder, in_process=False), folder / "killed.log") as process:
