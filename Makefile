@@ -11,14 +11,14 @@ LINK   := $(BUILD)/ansible_collections/xapi/xenserver
 TYPED  := -p ansible_collections.xapi.xenserver.plugins -p ansible_collections.xapi.xenserver.tests.unit \
           -p ansible_collections.xapi.xenserver.tests.integration \
           -p ansible_collections.xapi.xenserver.tests.strangers \
-          $(foreach package,simulator conformance demo bench,$(if $(wildcard tests/$(package)/*.py),-p $(package)))
+          $(foreach package,simulator conformance demo bench sweep,$(if $(wildcard tests/$(package)/*.py),-p $(package)))
 
 # Ansible refuses to start in another encoding, and a bare container has none.
 export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test molecule lint sanity conformance docs bench simulator clean
+.PHONY: help setup demo test molecule lint sanity conformance docs bench sweep simulator clean
 
 help: ## Show this help
 	@echo 'xapi.xenserver: make <target>; each sets itself up in .venv'
@@ -58,6 +58,9 @@ docs: $(VENV)/made-docs $(LINK) ## Write a page for each module into .build/docs
 
 bench: $(VENV)/made-test $(LINK) ## Measure speed
 	@$(BIN)/python tests/bench
+
+sweep: $(VENV)/made-test $(LINK) ## Disturb spawn and destroy at every call they make (SWEEP='fault cut destroy kill two --sample 10')
+	@$(BIN)/python tests/sweep $(SWEEP)
 
 simulator: $(VENV)/made-demo ## Serve a simulated pool until Ctrl-C (WORLD=three_hosts, PORT=8443)
 	@$(BIN)/python tests/simulator --world $(or $(WORLD),three_hosts) --port $(or $(PORT),8443)

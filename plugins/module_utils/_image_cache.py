@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from ._errors import ApiError
 from ._image_claim import GiveWay, claim_of, give_way, is_abandoned, wait_for_others
-from ._image_clone import is_original, is_spare, mark_original
+from ._image_clone import is_original, is_spare
 from ._image_upload import LABEL, ImageJob, cache_keys, upload
 from ._lock import locked
 from ._lookup import Found, Record, View
@@ -87,7 +87,6 @@ def _upload(job: ImageJob) -> None:
     job.look()
     ref = upload(job, LABEL.format(job.image_id), "root", cache_keys(job), claim=claim_of(job), admit=admit)
     job.cached = (ref, job.session.call("VDI.get_record", ref))
-    mark_original(job, job.cached)
 
 
 def _named(job: ImageJob, mark: str) -> list[Found]:

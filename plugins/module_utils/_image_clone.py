@@ -45,7 +45,10 @@ def clone(job: ImageJob, source: Found, name: str, keys: dict[str, str]) -> None
     claim = run_of(job.session) or f"once-{secrets.token_hex(8)}"
     mark_original(job, source)
     for _attempt in range(ATTEMPTS):
-        ref = job.ref = _made(job, source)
+        spare = _spare(job)
+        # Cloning is a call and no task: it only adds to a chain, whatever the size.
+        ref = spare or str(job.session.call("VDI.clone", source[0], {}))
+        job.ref = "" if spare else ref  # A spare may turn out to be somebody's.
         try:
             job.session.call("VDI.add_to_other_config", ref, RUN, claim)
         except ApiError as error:
@@ -53,6 +56,9 @@ def clone(job: ImageJob, source: Found, name: str, keys: dict[str, str]) -> None
                 raise
             job.ref = ""
             continue
+        if spare and not _is_unused(job, ref):
+            continue
+        job.ref = ref
         job.session.call("VDI.set_name_label", ref, name)
         if source[1]["name_description"] != keys.get(DISK_TYPE, ""):
             job.session.call("VDI.set_name_description", ref, keys.get(DISK_TYPE, ""))
@@ -60,8 +66,8 @@ def clone(job: ImageJob, source: Found, name: str, keys: dict[str, str]) -> None
     raise XenError(f"other runs took every clone of image {job.origin.name} that this one made; run the task again")
 
 
-def _made(job: ImageJob, source: Found) -> str:
-    """A clone that lies there already, or a new one. A call and no task: cloning only adds to a chain, whatever the size."""
+def _spare(job: ImageJob) -> str:
+    """A clone that lies there already and that nobody has claimed; empty when there is none."""
     while job.spares:
         ref, record = job.spares.pop()
         if RUN not in record["other_config"]:
@@ -69,7 +75,15 @@ def _made(job: ImageJob, source: Found) -> str:
         with suppress(ApiError):  # Another run of the same subject is dead, or it would hold the lock of the subject.
             job.session.call("VDI.remove_from_other_config", ref, RUN)
             return ref
-    return str(job.session.call("VDI.clone", source[0], {}))
+    return ""
+
+
+def _is_unused(job: ImageJob, ref: str) -> bool:
+    """Whether a clone that was claimed had no owner. One outside of a run lets go when it is done, and then its disk is no longer marked as an image."""
+    if IMAGE_ID in job.session.call("VDI.get_other_config", ref):
+        return True
+    job.session.call("VDI.remove_from_other_config", ref, RUN)
+    return False
 
 
 def mark_original(job: ImageJob, source: Found) -> None:

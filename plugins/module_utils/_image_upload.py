@@ -18,7 +18,7 @@ from ._image_url import identity
 from ._lookup import NULL, Found, Record, View
 from ._plan import Plan
 from ._render_devices import CONTENT, DISK_TYPE, UNFINISHED
-from ._run import CACHED_BY, marked, run_of
+from ._run import CACHED, CACHED_BY, marked, run_of
 from ._storage_full import explained
 from ._task import run_task
 
@@ -122,10 +122,12 @@ def upload(
         try:
             if admit:
                 admit(ref)
-            disk_size = job.session.call("VDI.get_virtual_size", ref)
-            with explained(job.session, job.sr[0], f"image {job.origin.shown}", disk_size):
-                done = import_extents(job.session, ref, image.extents(), disk_size, label=f"image {job.origin.name}", timeout=job.timeout)
-            finish(job, ref, {**keys, DISK_TYPE: job.disk_type})
+            disk: Record = job.session.call("VDI.get_record", ref)
+            with explained(job.session, job.sr[0], f"image {job.origin.shown}", disk["virtual_size"]):
+                done = import_extents(job.session, ref, image.extents(), disk["virtual_size"], label=f"image {job.origin.name}", timeout=job.timeout)
+            # In the same call as the rest: a cached image without its own uuid would not be found when its run is taken back.
+            original = {CACHED: disk["uuid"]} if IMAGE_ID in keys else {}
+            finish(job, ref, {**keys, **original, DISK_TYPE: job.disk_type})
         except BaseException:
             with suppress(XenError):
                 run_task(job.session, "VDI.destroy", ref, timeout=job.timeout, what=f"the unfinished disk {name!r} to be removed")

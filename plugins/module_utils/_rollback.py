@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import _render_vm
 from ._errors import XenError
 from ._lookup import Record, View, is_null
-from ._neighbours import load_neighbours
 from ._plan import Plan
 from ._plug import wait_for_news
 from ._render_devices import is_volume
 from ._run import CACHED, CACHED_BY, RUN, is_of
+from ._run_finished import DONE, plan_finished
 from ._task import FINISHED, Session, run_task
 from ._wait import Records, wait_until
 
@@ -24,30 +23,11 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {"vm_uuid": {"type": "str"}}
 TAKEN = "MAP_DUPLICATE_KEY"
 # Seconds within which a run that is alive goes on with what it just made.
 MOMENTS = 3.0
-# What is done by way of others: somebody was faster, or the VM has halted meanwhile.
-DONE = ("HANDLE_INVALID", "UUID_INVALID", "DEVICE_ALREADY_DETACHED", "MESSAGE_METHOD_UNKNOWN")
 
 
 def plan_run(session: Session, params: dict[str, Any]) -> Plan:
     """End the run."""
-    return _plan_finished(session, params) if params["state"] == "finished" else _plan_undone(session, params)
-
-
-def _plan_finished(session: Session, params: dict[str, Any]) -> Plan:
-    """Its VM counts as built from now on: other runs may work on it, and it is no longer taken back."""
-    view = View(session)
-    found = view.load("VM", {"uuid": params["vm_uuid"]})
-    if not found:
-        raise XenError(f"there is no VM {params['vm_uuid']} in this pool; somebody removed it while the run built it")
-    ((ref, record),) = found.items()
-    load_neighbours(view, found)
-    keys = record["other_config"]
-    mark = keys.get(RUN)
-    after = {**record, "other_config": {key: value for key, value in keys.items() if key != RUN}}
-    plan = Plan({RUN: mark}, {RUN: None}, result={"removed": [], "vm": _render_vm.vm(after, view)})
-    if mark is not None:
-        plan.add(f"let go of VM {record['name_label']!r}", lambda: session.call("VM.remove_from_other_config", ref, RUN))
-    return plan
+    return plan_finished(session, params) if params["state"] == "finished" else _plan_undone(session, params)
 
 
 @dataclass

@@ -73,4 +73,11 @@ def described(description: str, run_id: str) -> str:
 
 def is_of(run_id: str, task: Mapping[str, Any]) -> bool:
     """Whether a task is of the run."""
-    return bool(task["other_config"].get(TASK_RUN) == run_id or task["name_description"].endswith(described("", run_id)))
+    return run_of_task(task) == run_id
+
+
+def run_of_task(task: Mapping[str, Any]) -> str | None:
+    """The run that a task is of; None when it is of none."""
+    marked_by: str | None = task["other_config"].get(TASK_RUN)
+    _label, mark, rest = task["name_description"].rpartition(f"({RUN} ")
+    return marked_by or (rest.removesuffix(")") if mark else None)

@@ -131,7 +131,15 @@ def _destroyed_at_the_end(session: Session, task: str) -> Iterator[None]:
             session.call("task.cancel", task)
         raise
     finally:
-        # A pending task is only marked, and disappears when its operation ends (facts §1.8).
+        _destroy(session, task)
+
+
+def _destroy(session: Session, task: str) -> None:
+    """A pending task is only marked, and disappears when its operation ends (facts §1.8)."""
+    try:
+        session.call("task.destroy", task)
+    except XenError:
+        # Once more: xapi keeps a task that has ended for a day, and everybody sees it.
         with suppress(XenError):
             session.call("task.destroy", task)
 

@@ -64,9 +64,8 @@ def _add_networks(session: Session, view: View, plan: Plan, found: Found) -> Non
         network = view.record("network", network_ref)
         if network and is_interim(network) and not network["PIFs"] and set(network["VIFs"]) <= nics.keys():
             plan.before["networks"].append(network["name_label"])
-            for nic in network["VIFs"]:
-                plan.add(f"remove its interface on {network['name_label']!r}", partial(session.call, "VIF.destroy", nic))
-            plan.add(f"remove interim network {network['name_label']!r}", partial(session.call, "network.destroy", network_ref))
+            # With its interfaces, in one call: once they are gone, a repeated run could not tell that the network was of this VM.
+            plan.add(f"remove interim network {network['name_label']!r}", partial(_destroyed, session, network_ref))
 
 
 def _refuse(params: dict[str, Any], record: dict[str, Any]) -> None:
@@ -77,6 +76,14 @@ def _refuse(params: dict[str, Any], record: dict[str, Any]) -> None:
         raise XenError(f"VM {name!r} is protected against {blocked} ({reason}); lift that first (xen_vm with blocked_operations: {{{blocked}: null}})")
     if record["power_state"] != "Halted" and not params["force"]:
         raise XenError(f"VM {name!r} is {word(record['power_state'])} and is not removed; shut it down first (xen_power), or set force to power it off")
+
+
+def _destroyed(session: Session, network: str) -> None:
+    try:
+        session.call("network.destroy", network)
+    except ApiError as error:
+        if error.code not in GONE:
+            raise
 
 
 def _destroy(session: Session, xen_class: str, ref: str, timeout: float) -> None:

@@ -61,6 +61,11 @@ class TestRunTask:
         assert caught.value.details == ["LICENCE_RESTRICTION", "networking"]
         assert simulator.records("task") == {}
 
+    def test_leaves_no_task_when_its_removal_fails_once(self, session: Session, simulator: Simulator) -> None:
+        simulator.faults.add(Rule("task.destroy", error=("INTERNAL_ERROR", "once"), times=1))
+        run_task(session, "network.create", network(), timeout=5, what="the network")
+        assert simulator.records("task") == {}
+
     def test_is_cancelled_at_the_deadline_and_destroyed(self, session: Session, simulator: Simulator) -> None:
         simulator.faults.add(Rule("network.create", stall=30))
         started = time.monotonic()

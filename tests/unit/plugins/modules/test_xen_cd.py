@@ -79,6 +79,18 @@ def test_drive_is_not_left_behind_when_the_medium_fails(run_module: Run, simulat
     assert drives(simulator, "web1") == []
 
 
+def test_drive_of_a_config_drive_is_none_for_media(run_module: Run, simulator: Simulator) -> None:
+    """The guest would lose its metadata, and a repeated xen_configdrive would find its place taken."""
+    session, vm = simulator.session(), the(simulator, "VM", "web1")["ref"]
+    (sr,) = session.SR.get_by_name_label("NFS storage")
+    metadata = new_disk(session, sr, "config-2", other_config={"xen_ansible:content": "configdrive scrypt:0"})
+    attach(session, vm, metadata, "3", type="CD", mode="RO")
+    outcome = run_module("xen_cd", vm="web1", iso="debian-12.iso")
+    assert outcome.writes == ["VBD.create", "Async.VBD.insert"]
+    assert sorted(record["VDI"] == metadata for record in drives(simulator, "web1")) == [False, True]
+    assert not run_module("xen_cd", vm="web1", iso="debian-12.iso").changed
+
+
 def test_usual_device_is_taken(run_module: Run, simulator: Simulator) -> None:
     session = simulator.session()
     disk = new_disk(session, the(simulator, "SR", "NFS storage")["ref"], "data")

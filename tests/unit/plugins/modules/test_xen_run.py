@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from simulator.transport.memory import MemorySession
 
 from ..conftest import Run
 from ..scenario import Do, Scenario
+from .images import image, run_served
 from .machines import ETH0, MACHINES, attach, named, new_disk, started, the
 
+__all__ = ["image", "run_served"]
 RUN_ID, OTHER = "run-1", "run-2"
 MARK, CACHED, CACHED_BY = "xen_ansible:run", "xen_ansible:cached", "xen_ansible:cached_by"
 
@@ -136,6 +139,14 @@ class TestUndone:
         assert image not in simulator.records("VDI")
         assert clone in simulator.records("VDI")
 
+    def test_an_image_goes_wherever_its_making_ended(self, run_served: Run, image: Callable[..., str], simulator: Simulator, pool: Look) -> None:
+        before = pool()
+        # The call after the one that makes it complete.
+        simulator.faults.add(Rule("VDI.get_record", error=("INTERNAL_ERROR", "ended here"), nth=2, times=1))
+        assert "ended here" in run_served("xen_image", run_id=RUN_ID, image=image(), vm="web1", userdevice=1).msg
+        assert not run_served("xen_run", run_id=RUN_ID, state="undone").failed
+        assert pool() == before
+
     def test_a_clone_that_nobody_claims_goes(self, run_module: Run, simulator: Simulator) -> None:
         """Its maker never heard of it: the answer to VDI.clone was lost."""
         session = simulator.session()
@@ -179,6 +190,29 @@ class TestFinished:
         assert run_module("xen_run", run_id=RUN_ID, state="finished", vm_uuid=vm).changed
         assert MARK not in the(simulator, "VM", "new")["other_config"]
         assert not run_module("xen_run", run_id=RUN_ID, state="finished", vm_uuid=vm).changed
+
+    def test_tasks_of_who_began_it_and_was_killed_go(self, run_module: Run, simulator: Simulator) -> None:
+        subject = "0123456789ab"
+        earlier, now, foreign = f"{subject}.cdef01234567.1.2.first", f"{subject}.cdef01234567.3.4.second", "ba9876543210.cdef01234567.5.6.other"
+        vm = run_module("xen_vm", run_id=earlier, name="new", memory="256MiB")["vm"]["uuid"]
+        session = simulator.session()
+        ended, alien, _pending = (session.task.create("Import", f"({MARK} {of})") for of in (earlier, foreign, earlier))
+        for task in (ended, alien):
+            session.task.set_status(task, "success")
+        assert run_module("xen_run", run_id=now, state="finished", vm_uuid=vm).changed
+        assert simulator.records("task").keys() == {alien}
+
+    def test_a_lost_answer_is_looked_up(self, run_served: Run, simulator: Simulator) -> None:
+        """Who took the VM for unbuilt would take back what it runs on."""
+        vm = build(partial(run_served, run_id=RUN_ID))
+        simulator.faults.add(Rule("VM.remove_from_other_config", cut="after", times=1))
+        assert run_served("xen_run", run_id=RUN_ID, state="finished", vm_uuid=vm).changed
+        assert MARK not in the(simulator, "VM", "new")["other_config"]
+
+    def test_a_call_that_never_arrived_is_an_error(self, run_served: Run, simulator: Simulator) -> None:
+        vm = build(partial(run_served, run_id=RUN_ID))
+        simulator.faults.add(Rule("VM.remove_from_other_config", cut="before", times=1))
+        assert run_served("xen_run", run_id=RUN_ID, state="finished", vm_uuid=vm).failed
 
     def test_a_vm_that_is_gone_is_an_error(self, run_module: Run) -> None:
         outcome = run_module("xen_run", run_id=RUN_ID, state="finished", vm_uuid="00000000-0000-0000-0000-000000000000")

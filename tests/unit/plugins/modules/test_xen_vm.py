@@ -523,6 +523,10 @@ def test_interim_networks_go_when_nobody_else_is_on_them(run_module: Run, simula
             session.VIF.create({"device": device, "network": network, "VM": machine, "MAC": "", "MTU": 1500, "other_config": {}, **qos})
     create_nic(session, ref, session.VM.get_allowed_VIF_devices(ref)[0])
     before = simulator.records("network").keys()
+    # What was interrupted is repeated: a network whose interface is gone could not be told to be this VM's.
+    rule = simulator.faults.add(Rule("VM.destroy", error=("INTERNAL_ERROR", "sent back"), times=1))
+    assert run_module("xen_vm", name="web1", state="absent", purge_networks=True).writes[:1] == ["network.destroy"]
+    assert rule.struck
     assert not run_module("xen_vm", name="web1", state="absent", purge_networks=True).failed
     assert before - simulator.records("network").keys() == {alone}
 
