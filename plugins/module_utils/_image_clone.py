@@ -5,7 +5,8 @@
 A clone looks like its source at first: it has its name and its keys, and its maker may be killed before it gives it
 others. So a cached image carries its own uuid as a key, which a clone inherits and does not have. Whoever finds a clone
 that nobody has claimed may claim it, for itself or to remove it: adding a key that is there already is refused, so one
-of several wins. A maker who loses its clone to another makes another one.
+of several wins. A maker who loses its clone to another makes another one. A complete disk need not have a claim any more,
+so whoever claims a clone that it found looks once more whether it still is one.
 """
 
 from __future__ import annotations
@@ -45,9 +46,15 @@ def clone(job: ImageJob, source: Found, name: str, keys: dict[str, str]) -> None
     claim = run_of(job.session) or f"once-{secrets.token_hex(8)}"
     mark_original(job, source)
     for _attempt in range(ATTEMPTS):
-        ref = job.ref = _made(job, source)
+        found = bool(job.spares)
+        ref = _made(job, source)
+        # What was found may be somebody's by now, and is not ours to remove until we know better.
+        job.ref = "" if found else ref
         try:
             job.session.call("VDI.add_to_other_config", ref, RUN, claim)
+            if found and _given_back(job, ref):
+                continue
+            job.ref = ref
         except ApiError as error:
             if error.code not in TAKEN:
                 raise
@@ -58,6 +65,17 @@ def clone(job: ImageJob, source: Found, name: str, keys: dict[str, str]) -> None
             job.session.call("VDI.set_name_description", ref, keys.get(DISK_TYPE, ""))
         return
     raise XenError(f"other runs took every clone of image {job.origin.name} that this one made; run the task again")
+
+
+def _given_back(job: ImageJob, ref: str) -> bool:
+    """Whether the clone that we claimed was complete: it has lost the keys of the image since we read of it. It stays its maker's."""
+    ours = False
+    try:
+        ours = IMAGE_ID in job.session.call("VDI.get_other_config", ref)
+    finally:
+        if not ours:
+            job.session.call("VDI.remove_from_other_config", ref, RUN)
+    return not ours
 
 
 def _made(job: ImageJob, source: Found) -> str:
