@@ -51,12 +51,12 @@ def clone(job: ImageJob, source: Found, name: str, keys: dict[str, str]) -> None
         job.ref = "" if spare else ref  # A spare may turn out to be somebody's.
         try:
             job.session.call("VDI.add_to_other_config", ref, RUN, claim)
+            if spare and not _is_unused(job, ref):
+                continue
         except ApiError as error:
             if error.code not in TAKEN:
                 raise
             job.ref = ""
-            continue
-        if spare and not _is_unused(job, ref):
             continue
         job.ref = ref
         job.session.call("VDI.set_name_label", ref, name)
@@ -80,10 +80,13 @@ def _spare(job: ImageJob) -> str:
 
 def _is_unused(job: ImageJob, ref: str) -> bool:
     """Whether a clone that was claimed had no owner. One outside of a run lets go when it is done, and then its disk is no longer marked as an image."""
-    if IMAGE_ID in job.session.call("VDI.get_other_config", ref):
-        return True
-    job.session.call("VDI.remove_from_other_config", ref, RUN)
-    return False
+    unused = False
+    try:
+        unused = IMAGE_ID in job.session.call("VDI.get_other_config", ref)
+    finally:
+        if not unused:
+            job.session.call("VDI.remove_from_other_config", ref, RUN)
+    return unused
 
 
 def mark_original(job: ImageJob, source: Found) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _image_cache, _image_claim, _image_upload, _run_id
+from ansible_collections.xapi.xenserver.plugins.module_utils import _image_cache, _image_claim, _image_upload, _run_id, xenapi_session
 from simulator import Rule, Simulator
 
 from ..conftest import Run
@@ -178,3 +178,26 @@ def test_the_lower_of_two_goes_on_when_the_other_gives_way(run_served: Run, simu
     assert imports(simulator) == 1
     assert len(theirs) == 1
     assert len(cached(simulator)) == 1
+
+
+def test_a_clone_that_its_maker_finished_meanwhile_is_not_taken(run_served: Run, simulator: Simulator, image: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """We read of a clone that nobody has claimed; before we claim it, its maker claims it, finishes it and needs no claim any more."""
+    path = image()
+    assert run_served("xen_image", image=path, checksum=DIGEST, name="first").changed
+    session = simulator.session()
+    (original,) = cached(simulator)
+    theirs = session.VDI.clone(original["ref"], {})
+    real = xenapi_session.Session.call
+
+    def call(self: Any, method: str, *arguments: Any) -> Any:
+        if method == "VDI.add_to_other_config" and arguments[0] == theirs:
+            session.VDI.set_name_label(theirs, "theirs")
+            session.VDI.set_other_config(theirs, {KEY: f"image {DIGEST}"})
+        return real(self, method, *arguments)
+
+    monkeypatch.setattr(xenapi_session.Session, "call", call)
+    outcome = run_served("xen_image", image=path, checksum=DIGEST, name="ours")
+    assert not outcome.failed, outcome.result
+    assert the(simulator, "VDI", "theirs")["ref"] == theirs
+    assert the(simulator, "VDI", "theirs")["other_config"] == {KEY: f"image {DIGEST}"}
+    assert content_of(simulator, the(simulator, "VDI", "ours")["ref"]) == DISK
