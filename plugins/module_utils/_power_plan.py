@@ -14,6 +14,7 @@ from ._errors import XenError
 from ._lookup import Found, Record, View, get_by_name_or_uuid
 from ._plan import Plan, Values
 from ._power import NEW_DOMAIN, STARTS, SUMMARIES, Acts, acts
+from ._run import RUN
 from ._task import Session
 from ._vm import POWER_STATES, find_vm, missing_vm
 from ._wait import READY, readiness, wait_for_guest
@@ -114,12 +115,18 @@ def _add_steps(session: Session, plan: Plan, params: dict[str, Any], found: Foun
     for act in way:
         plan.add(SUMMARIES[act], how.step(act))
     plan.steps += lock if late else []
-    if way and way[-1] in NEW_DOMAIN:
+    if (way and way[-1] in NEW_DOMAIN) or (not way and _is_unnoted(record)):
         noted: Record = {}
         plan.add(f"note its domain as {LAST_DOMAIN}", lambda: noted.update(_note_domain(session, ref, known=LAST_DOMAIN in record["other_config"])))
         # The result shows nothing that the note changes: unless something was waited for since, what was read for it is the truth.
         fresh = _reader(session, ref)
         plan.read = lambda: _read(session, noted) if plan.wait is None else fresh()
+
+
+def _is_unnoted(record: Record) -> bool:
+    """Whether who builds the VM started it and was killed before the note. Of other VMs it is nobody's business who starts them."""
+    keys = record["other_config"]
+    return RUN in keys and record["domid"] >= 0 and keys.get(LAST_DOMAIN) != str(record["domid"])
 
 
 def _note_domain(session: Session, ref: str, *, known: bool) -> Record:

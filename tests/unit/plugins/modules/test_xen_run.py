@@ -220,6 +220,15 @@ class TestFinished:
         assert "somebody removed it" in outcome.msg
 
 
+def test_a_vm_that_was_started_and_not_noted_is_noted_by_the_next_run(building: Callable[..., Any], simulator: Simulator) -> None:
+    vm, session = build(building), simulator.session()
+    session.VM.start(the(simulator, "VM", "new")["ref"], False, False)
+    assert building("xen_power", uuid=vm, state="running").changed
+    record = the(simulator, "VM", "new")
+    assert record["other_config"]["last_dom_id"] == str(record["domid"])
+    assert not building("xen_power", uuid=vm, state="running").changed
+
+
 class TestRivals:
     """Two runs that make a VM of one name: never two VMs."""
 
