@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.http import HttpVersion10, HttpVersion11
 
 from ..engine.failure import Failure
 from ..engine.faults import Disconnect
@@ -80,6 +81,10 @@ class Listener:
         """Find the handler by method and longest prefix; no table for the method is a 501, no prefix a 403."""
         if header_size(request) > HEADERS_MOST:
             return page(431)
+        if request.version < HttpVersion10:
+            # A first line of two words is no request to xapi. aiohttp would answer in the version that it took it for.
+            request._version = HttpVersion11
+            return page(500, "The HTTP headers could not be parsed.")
         method = "CONNECT" if isinstance(request.protocol, Connection) and request.protocol.tunnel is not None else request.method
         table = self.tables.get(method)
         if table is None:

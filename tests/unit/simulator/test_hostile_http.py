@@ -52,6 +52,7 @@ def request(first: str, *headers: str, body: bytes = b"") -> bytes:
 
 HOST, CLOSE = "Host: x", "Connection: close"
 UNREADABLE = {
+    "a first line of two words": request("GET /rrdHTTP/1.1", HOST),
     "a negative length": request("POST / HTTP/1.1", HOST, "Content-Length: -5", body=b"hello"),
     "two lengths": request("POST / HTTP/1.1", HOST, "Content-Length: 5", "Content-Length: 6", body=b"hello!"),
     "a length twice": request("POST / HTTP/1.1", HOST, "Content-Length: 5", "Content-Length: 5", body=b"hello"),
