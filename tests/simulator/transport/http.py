@@ -81,8 +81,8 @@ class Listener:
         """Find the handler by method and longest prefix; no table for the method is a 501, no prefix a 403."""
         if header_size(request) > HEADERS_MOST:
             return page(431)
-        if request.version < HttpVersion10:
-            # A first line of two words is no request to xapi. aiohttp would answer in the version that it took it for.
+        if request._version < HttpVersion10:
+            # A first line of two words is no request to xapi. aiohttp would answer in the version that it took it for, once it is read.
             request._version = HttpVersion11
             return page(500, "The HTTP headers could not be parsed.")
         method = "CONNECT" if isinstance(request.protocol, Connection) and request.protocol.tunnel is not None else request.method
