@@ -52,6 +52,15 @@ def is_abandoned(record: Record) -> bool:
     return mine or state_of(str(uploader), own="") == "dead"
 
 
+def is_uploading(record: Record, seconds: float) -> bool:
+    """Whether somebody seems to upload a half-made image that was begun so many seconds ago: its process is alive, or it is too early to tell."""
+    uploader = parse(record["other_config"].get(UPLOADER, ""))
+    if uploader is None:
+        return False
+    state = state_of(str(uploader), own="")
+    return state == "alive" or (state == "unknown" and seconds < IDLE)
+
+
 def give_way(job: ImageJob, own: Record, others: Records) -> None:
     """Raise ``GiveWay`` unless ours is the only claim, now or when the others have given way."""
     if others and all(own["uuid"] < other["uuid"] for other in others.values()):

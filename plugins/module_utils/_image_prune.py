@@ -11,6 +11,7 @@ from typing import Any
 
 from ._errors import ApiError, XenError
 from ._image_cache import BUSY, lock_name
+from ._image_claim import is_uploading
 from ._image_upload import CACHED_TIME, IMAGE_ID
 from ._lock import locked_if_free
 from ._lookup import Record, View
@@ -49,13 +50,13 @@ class Pruning:
         if any(self.view.record("VBD", ref) for ref in record["VBDs"]):
             return "attached"
         if record["other_config"].get(CONTENT, "").startswith(UNFINISHED):
-            return "unfinished"
+            return "uploading" if is_uploading(record, self.now - (_cached_time(record) or 0)) else "unfinished"
         if _is_shared(record, by_uuid, children):
             return "used"
         return "unused"
 
     def goes(self, record: Record, state: str) -> bool:
-        if state == "attached":
+        if state in ("attached", "uploading"):
             return False
         if self.params["all"] or state == "unfinished":
             return True

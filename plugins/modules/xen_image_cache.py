@@ -30,7 +30,7 @@ options:
   all:
     description:
       - Whether images that are used go as well, whatever their age. The disks that share blocks with them stay as they are.
-      - An image that is attached to a VM stays in any case.
+      - An image that is attached to a VM, or that another controller uploads at this moment, stays in any case.
     type: bool
     default: false
   keep_days:
@@ -76,7 +76,8 @@ images:
     size: {description: Bytes of the disk., type: int, returned: always, sample: 2147483648}
     state:
       description:
-        - V(used) when disks share its blocks, V(attached) when a VM has it, V(unfinished) when its upload did not end, else V(unused).
+        - V(used) when disks share its blocks, V(attached) when a VM has it, V(uploading) while another task
+          uploads it, V(unfinished) when its upload did not end, else V(unused).
       type: str
       returned: always
       sample: used

@@ -6,11 +6,13 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _image_cache, _lock
+from ansible_collections.xapi.xenserver.plugins.module_utils._run_id import new_id
 from simulator import Rule, Simulator
 from simulator.transport.memory import MemorySession
 
@@ -164,6 +166,24 @@ def test_one_that_another_task_uploads_is_left(run_module: Run, simulator: Simul
     assert outcome.writes == []
     assert "is being uploaded by another task" in str(outcome["warnings"])
     assert left(run_module("xen_image_cache")) == {}
+
+
+@pytest.mark.parametrize(
+    ("uploader", "seconds", "state"),
+    [
+        pytest.param(lambda: new_id("debian", os.getpid()), 9000, "uploading", id="alive on this machine"),
+        pytest.param(lambda: new_id("debian", 2**22 + 1), 0, "gone", id="dead on this machine"),
+        pytest.param(lambda: "x.elsewhere.1.1.x", 10, "uploading", id="on another machine, begun just now"),
+        pytest.param(lambda: "x.elsewhere.1.1.x", 9000, "gone", id="on another machine, begun long ago"),
+    ],
+)
+def test_one_that_another_controller_uploads_is_left(run_module: Run, simulator: Simulator, uploader: Callable[[], str], seconds: int, state: str) -> None:
+    session = simulator.session()
+    ref = cached(session, "debian", days=seconds / DAY, finished=False)
+    session.VDI.add_to_other_config(ref, "xen_ansible:uploader", uploader())
+    outcome = run_module("xen_image_cache", all=True)
+    assert left(outcome).get("debian", "gone") == state
+    assert (ref in simulator.records("VDI")) == (state != "gone")
 
 
 def test_bad_input(run_module: Run) -> None:
