@@ -93,7 +93,7 @@ BEYOND: dict[str, set[str]] = {
     # One that was made no template is one of xapi's all the same.
     "VM.destroy": {"VM_CANNOT_DELETE_DEFAULT_TEMPLATE"},
     # An ISO SR makes no disks; a disk in use by another VM is not copied.
-    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED", *PLACING},
+    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED", "VDI_IN_USE", *PLACING},
     # Base copies belong to the SR alone.
     "VDI.snapshot": {"VDI_NOT_MANAGED"},
     "VDI.clone": {"VDI_NOT_MANAGED"},
