@@ -77,7 +77,10 @@ REQUESTS = [
     (b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost:\r\n\r\n"),
     (b"GET / HTTP/1.1\r\nA: b\r\n\r\n", b"GET / HTTP/1.1\r\nA: b\r\nHost:\r\n\r\n"),
     (b"GET / HTTP/1.1\r\nhOST: x\r\n\r\n", b"GET / HTTP/1.1\r\nhOST: x\r\n\r\n"),
-    (b"POST / HTTP/1.1\r\nContent-Length: 22\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n", b"POST / HTTP/1.1\r\nContent-Length: 22\r\nHost:\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n"),
+    (
+        b"POST / HTTP/1.1\r\nContent-Length: 22\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 22\r\nHost:\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n",
+    ),
     (b"PUT / HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\n\r\n\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\n\r\n\r\n\r\n"),
 ]
 # After these nobody knows where the next request begins, so nothing is added any more.
@@ -91,9 +94,7 @@ LAST = [
 
 
 @few(200)
-@given(
-    requests=st.lists(st.sampled_from(REQUESTS), max_size=4), last=st.sampled_from([b"", *LAST]), cuts=st.lists(st.integers(min_value=0, max_value=400))
-)
+@given(requests=st.lists(st.sampled_from(REQUESTS), max_size=4), last=st.sampled_from([b"", *LAST]), cuts=st.lists(st.integers(min_value=0, max_value=400)))
 def test_wherever_the_stream_is_cut(requests: list[tuple[bytes, bytes]], last: bytes, cuts: list[int]) -> None:
     sent = b"".join(before for before, _unused in requests) + last
     hosts, at, passed = Hosts(longest=200), 0, b""
