@@ -173,7 +173,7 @@ def _text(value: Element | str) -> str:
                 return text
             case [Element("string", [], False)]:
                 return ""
-    text = _only(_only(value, "value"), "string")
-    if isinstance(text, Element):
+    inner = _only(_only(value, "value"), "string")
+    if isinstance(inner, Element):
         raise _wrong("pcdata")
-    return text
+    return inner

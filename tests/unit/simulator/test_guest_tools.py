@@ -80,7 +80,12 @@ def test_when_they_report(simulator: Simulator, session: Any, boot: Callable[...
     vm = boot(source)
     behaviour: Any = simulator.engine.behaviours["VM"]
     reported, told = behaviour.agent_reports, []
-    behaviour.agent_reports = lambda ref: (told.append((ref, simulator.clock.time())), reported(ref))
+
+    def note(ref: str) -> None:
+        told.append((ref, simulator.clock.time()))
+        reported(ref)
+
+    behaviour.agent_reports = note
     try:
         session.VM.hard_reboot(vm)
         # A new boot knows nothing yet.
