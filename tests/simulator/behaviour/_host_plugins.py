@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -16,6 +17,8 @@ from ..engine.behaviour import Behaviour
 from ..engine.failure import Failure, internal_error
 from . import _plugin_answer
 from ._host_forwarding import at_host
+
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class Plugins(Behaviour):
@@ -93,8 +96,13 @@ def _method_call(fn: str, session: str, args: dict[str, str]) -> str:
     """The call as the XML that is the script's only argument."""
 
     def value(text: str) -> str:
-        return f"<value>{escape(text, {chr(34): '&quot;'})}</value>" if text else "<value/>"
+        return f"<value>{_escaped(text)}</value>" if text else "<value/>"
 
-    members = "".join(f"<member><name>{escape(name)}</name>{value(text)}</member>" for name, text in args.items())
+    members = "".join(f"<member><name>{_escaped(name)}</name>{value(text)}</member>" for name, text in args.items())
     params = f"<param>{value(session)}</param><param><value><struct>{members}</struct></value></param>"
-    return f"<methodCall><methodName>{escape(fn)}</methodName><params>{params}</params></methodCall>"
+    return f"<methodCall><methodName>{_escaped(fn)}</methodName><params>{params}</params></methodCall>"
+
+
+def _escaped(text: str) -> str:
+    """Control characters are not written: XML has none, and a program's argument no NUL (ocaml/libs/xml-light2/xml.ml, esc_pcdata)."""
+    return escape(CONTROL.sub("", text), {'"': "&quot;"})

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any
 from xml.parsers import expat
 
 from ..engine.failure import Failure, internal_error
@@ -16,12 +16,16 @@ PARSER_WORDS = {
     "unclosed token": "unexpected end of input",
     "unclosed CDATA section": "unexpected end of input",
 }
+# A number of 32 bits.
+DECIMAL, MOST = re.compile(r"[-+]?[0-9]{1,12}"), (1 << 31) - 1
 
 
 @dataclass
 class Element:
     tag: str
     children: list[Element | str]
+    # xapi takes no element with attributes for one that it knows.
+    has_attributes: bool = False
 
     @property
     def name(self) -> str:
@@ -45,8 +49,8 @@ def parse(text: str) -> Element:
     root = Element("", [])
     stack = [root]
 
-    def start(tag: str, _attributes: Any) -> None:
-        element = Element(tag, [])
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        element = Element(tag, [], bool(attributes))
         stack[-1].children.append(element)
         stack.append(element)
 
@@ -84,9 +88,18 @@ def result(output: str) -> str:
             raise _wrong("Expected single return value (struct status)")
         return _status(parameters[0])
     if isinstance(answer, Element) and answer.tag == "fault":
-        members = _structure(_only(answer, "fault"))
-        raise Failure("XENAPI_PLUGIN_FAILURE", "fault", _int(members["faultCode"]), _text(members["faultString"]))
+        raise _fault(_structure(_only(answer, "fault")))
     raise _wrong("response")
+
+
+def _fault(members: dict[str, Element | str]) -> Failure:
+    """The refusal that a fault becomes; one without its members is an OCaml exception that nobody catches."""
+    try:
+        # OCaml evaluates a pair from its end: of two that are wrong the text is what xapi complains of.
+        reason = _text(members["faultString"])
+        return Failure("XENAPI_PLUGIN_FAILURE", "fault", str(_int32(members["faultCode"])), reason)
+    except KeyError:
+        return internal_error("Not_found")
 
 
 def _status(value: Element | str) -> str:
@@ -103,7 +116,7 @@ def _status(value: Element | str) -> str:
 
 
 def _unbox(node: Element | str, *tags: str) -> list[Element | str]:
-    if not isinstance(node, Element) or node.tag not in tags:
+    if not isinstance(node, Element) or node.has_attributes or node.tag not in tags:
         raise _wrong(f"unbox: {_named(node)} should contain '{tags[0]}'")
     return node.children
 
@@ -117,35 +130,50 @@ def _only(node: Element | str, *tags: str) -> Element | str:
 
 
 def _structure(value: Element | str) -> dict[str, Element | str]:
-    members = {}
+    members: dict[str, Element | str] = {}
     for member in _unbox(_only(value, "value"), "struct"):
         parts = _unbox(member, "member")
         if len(parts) != 2:
             raise _wrong("pair ")
-        name = _unbox(parts[0], "name")
-        members["".join(part for part in name if isinstance(part, str))] = parts[1]
+        # Of two members of one name the first is found.
+        members.setdefault(_name(parts[0]), parts[1])
     return members
+
+
+def _name(node: Element | str) -> str:
+    match _unbox(node, "name"):
+        case []:
+            return ""
+        case [str(text)]:
+            return text
+    raise _wrong("From.name: should contain PCData")
 
 
 def _array(value: Element | str) -> list[Element | str]:
     return _unbox(_only(_only(value, "value"), "array"), "data")
 
 
-def _int(value: Element | str) -> str:
-    number = _only(_only(value, "value"), "i4", "int")
-    if isinstance(number, Element):
+def _int32(value: Element | str) -> int:
+    text = _only(_only(value, "value"), "i4", "int")
+    if isinstance(text, Element):
         raise _wrong("pcdata")
+    number = int(text) if DECIMAL.fullmatch(text) else MOST + 1
+    if not -MOST - 1 <= number <= MOST:
+        raise internal_error('Failure("Int32.of_string")')
     return number
 
 
 def _text(value: Element | str) -> str:
     """A string: bare in its value, or tagged as one."""
-    if isinstance(value, Element) and value.tag == "value" and (not value.children or isinstance(value.children[0], str)):
-        return "".join(child for child in value.children if isinstance(child, str))
-    inner = _only(value, "value")
-    if isinstance(inner, Element) and inner.tag == "string" and not inner.children:
-        return ""
-    text = _only(inner, "string")
-    if isinstance(text, Element):
+    if isinstance(value, Element) and value.tag == "value" and not value.has_attributes:
+        match value.children:
+            case []:
+                return ""
+            case [str(text)]:
+                return text
+            case [Element("string", [], False)]:
+                return ""
+    inner = _only(_only(value, "value"), "string")
+    if isinstance(inner, Element):
         raise _wrong("pcdata")
-    return text
+    return inner

@@ -40,7 +40,7 @@ class Agents(Guests):
         return self._inside.setdefault(ref, Inside())
 
     def agent_of(self, ref: str) -> Agent:
-        guest = self.guest_name(ref)
+        guest = self.guest(ref).name
         default = self.default_agent or {"none": "none", "windows": "windows"}.get(guest, "new")
         source = self.row(ref)["other_config"].get(AGENT_KEY, default)
         try:
@@ -79,10 +79,19 @@ class Agents(Guests):
         store.remove(f"{top}/data/host/{key}")
         store.write(f"{top}/data/guest/{key}", answer)
 
-    def reboot(self, ref: str) -> None:
-        # Keys that were agreed on are in the memory of what ran.
-        self.inside(ref).secret = None
-        super().reboot(ref)
+    def guest_unpaused(self, ref: str) -> None:
+        """What was asked of it meanwhile it hears now."""
+        super().guest_unpaused(ref)
+        place = self.live(ref)
+        if place is not None:
+            for key in place[0].directory(f"{place[1]}/data/host") or ():
+                self.agent_asked(ref, key)
+
+    def guest_booted(self, ref: str, *, fresh: bool) -> None:
+        super().guest_booted(ref, fresh=fresh)
+        if fresh and ref in self._inside:
+            # Keys that were agreed on are in the memory of what ran.
+            self._inside[ref].secret = None
 
     # XenServer's own tools
 

@@ -15,9 +15,7 @@ from ._vm_xenstore import Domains
 if TYPE_CHECKING:
     from ..engine.core import Engine
 
-# Seconds from boot to the tools' first report.
-REPORTS_AFTER = 2.0
-# VM.other_config key that says what runs inside: one of reports.GUESTS.
+# VM.other_config key that says what runs inside: one of reports.GUESTS, or JSON (reports.guest).
 GUEST_KEY = "simulator-guest"
 # What xapi's message forwarding would have told the guest to do, it did by itself: seconds until its domain is gone.
 STOPS_AFTER = 1.0
@@ -40,19 +38,21 @@ class Guests(Domains):
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
         super().loaded(extra)
-        self.default_guest = extra.get("guest", "linux")
+        self.default_guest = reports.guest(extra.get("guest", "linux"), "linux").name
         self._reported = {ref for ref, row in self.db.items("VM") if row["power_state"] == "Running" and row["guest_metrics"] != NULL}
 
-    def guest_name(self, ref: str) -> str:
+    def guest(self, ref: str) -> reports.Guest:
         row = self.row(ref)
         default = "windows" if self.default_guest == "linux" and row["platform"].get("device_id") == "0002" else self.default_guest
-        name = row["other_config"].get(GUEST_KEY, default)
-        return name if name in reports.GUESTS else default
+        try:
+            return reports.guest(row["other_config"].get(GUEST_KEY, default), default)
+        except (ValueError, TypeError) as error:
+            self.engine.problems.append(f"other_config:{GUEST_KEY} of VM {row['name_label']!r}: {error}")
+            return reports.Guest(default)
 
     def guest_keys(self, ref: str) -> dict[str, str] | None:
         """What the tools of this guest write into xenstore; None when it has none."""
-        keys = reports.GUESTS[self.guest_name(ref)]
-        return None if keys is None else {**keys, **reports.addresses([self.db.row("VIF", vif) for vif in self.row(ref)["VIFs"]])}
+        return self.guest(ref).writes([self.db.row("VIF", vif) for vif in self.row(ref)["VIFs"]])
 
     def guest_obeys(self, ref: str) -> bool:
         return ref in self._reported and self.row(ref)["power_state"] == "Running"
@@ -70,7 +70,7 @@ class Guests(Domains):
         if awake:
             self.agent_reports(ref)
         else:
-            self.engine.later(REPORTS_AFTER, lambda: self._agent_starts(ref, boot))
+            self.engine.later(self.guest(ref).after, lambda: self._agent_starts(ref, boot))
 
     def guest_stopped(self, ref: str) -> None:
         self._boots[ref] = self._boots.get(ref, 0) + 1
@@ -80,7 +80,7 @@ class Guests(Domains):
         """A guest that was paused before its agent came up goes on booting."""
         if ref not in self._reported:
             boot = self._boots.get(ref, 0)
-            self.engine.later(REPORTS_AFTER, lambda: self._agent_starts(ref, boot))
+            self.engine.later(self.guest(ref).after, lambda: self._agent_starts(ref, boot))
 
     def _agent_starts(self, ref: str, boot: int) -> None:
         if self.db.exists("VM", ref) and self._boots.get(ref) == boot and self.row(ref)["power_state"] == "Running" and ref not in self._reported:

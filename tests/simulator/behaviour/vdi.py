@@ -111,9 +111,13 @@ class VDI(Branches, Fields):
     async def forget(self, vdi: str) -> None:
         """The pool knows it no more; its bytes stay, and a scan finds them."""
         async with self.locked("forget", vdi, "forget"):
-            drives = list(self.row(vdi)["VBDs"])
-            self.db.delete("VDI", vdi)
-            self.other("VBD").sweep_later(drives)
+            self.lose(vdi)
+
+    def lose(self, vdi: str) -> None:
+        """Remove the row alone; drives that name it go later."""
+        drives = list(self.row(vdi)["VBDs"])
+        self.db.delete("VDI", vdi)
+        self.other("VBD").sweep_later(drives)
 
     @locks_itself
     async def destroy(self, vdi: str) -> None:

@@ -19,6 +19,8 @@ class Context:
     task: str = NULL
     role: str = "pool-admin"
     headers: dict[str, str] = field(default_factory=dict)
+    is_work: bool = False  # the body of an asynchronous call, whose caller has its answer already
+    unheard: bool = False  # a fault rule ends the connection instead of answering
 
 
 CURRENT: ContextVar[Context] = ContextVar("current_call")

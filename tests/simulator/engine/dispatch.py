@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import keyword
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import access, faults, implicit, parameters
@@ -91,15 +92,16 @@ class Dispatcher:
             raise Failure("Fault", f"No async mode for this operation (rpc: {plain})")
         context = Context(spec.wire, session, at, NULL, self.engine.roles.get(session, "pool-admin"), headers)
         if prefix:
-            await self.engine.faults.before(name, context, self.engine.clock)
+            with faults.answering(context):
+                await self.engine.faults.before(name, context, self.engine.clock)
+                context.task = self._task_for(spec, context, prefix)
+                self._start(self._as_task(spec, arguments, replace(context, is_work=True, unheard=False)), context.task)
+                return context.task
         context.task = self._task_for(spec, context, prefix)
-        if prefix:
-            self._start(self._as_task(spec, arguments, context), context.task)
-            await self.engine.faults.after(name, context)
-            return context.task
         CURRENT.set(context)
         try:
-            return await self._run(spec, arguments, context)
+            with faults.answering(context):
+                return await self._run(spec, arguments, context)
         finally:
             if self.db.exists("task", context.task) and "task_id" not in headers:
                 self.db.delete("task", context.task)
@@ -167,6 +169,9 @@ class Dispatcher:
             tasks.fail(context.task, self._missing(missing))
         except asyncio.CancelledError:
             raise
+        except faults.Disconnect:
+            # Its host stopped: nobody ends the task.
+            tasks.running.pop(context.task, None)
         except Exception as error:
             tasks.fail(context.task, self._broken(spec.wire, error))
         finally:
@@ -191,7 +196,6 @@ class Dispatcher:
             result = body(*arguments)
             if inspect.isawaitable(result):
                 result = await result
-        await self.engine.faults.after(spec.wire, context)
         if spec.result is None:
             return ""
         return result

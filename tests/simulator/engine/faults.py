@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,6 @@ class Faults:
         self.rules: list[Rule] = []
         self.effect: Callable[[Rule, Context], None] | None = None  # what filling, crashing and dropping are, in this pool
         self._added = 0
-        self._cut_after: set[int] = set()
 
     def add(self, rule: Rule) -> Rule:
         self._added += 1
@@ -123,24 +123,38 @@ class Faults:
         """Apply the rules that strike before the body of a call runs."""
         for rule in list(self.rules):
             # Of an asynchronous call there are two: `Async.VM.start` is answered with a task, and `VM.start` is its work.
-            if rule.at >= 0 or rule.method.startswith(ASYNC) != method.startswith(ASYNC) or not rule.strikes(method):
+            if rule.at >= 0 or rule.method.startswith(ASYNC) != method.startswith(ASYNC):
+                continue
+            # The work has no connection that could be cut.
+            if (rule.cut and context.is_work) or not rule.strikes(method):
                 continue
             if rule.stall:
                 await clock.sleep(rule.stall)
-            if self.effect is not None:
-                self.effect(rule, context)
+            self.apply(rule, context)
             if rule.cut == "before":
                 raise Disconnect(method)
             if rule.cut == "after":
-                self._cut_after.add(id(context))
+                context.unheard = True
             if rule.error:
                 raise Failure(*rule.error)
+
+    def apply(self, rule: Rule, context: Context) -> None:
+        """What the rule does to the pool."""
+        if self.effect is not None:
+            self.effect(rule, context)
 
     def underway(self, method: str) -> list[Rule]:
         """The rules that strike while this transfer goes on, the first to strike first."""
         return sorted((rule for rule in self.rules if rule.at >= 0 and rule.strikes(method)), key=lambda rule: rule.at)
 
-    async def after(self, method: str, context: Context) -> None:
-        if id(context) in self._cut_after:
-            self._cut_after.discard(id(context))
-            raise Disconnect(method)
+
+@contextmanager
+def answering(context: Context) -> Iterator[None]:
+    """When a rule says so, nobody hears how what is inside ended."""
+    try:
+        yield
+    except Failure:
+        if not context.unheard:
+            raise
+    if context.unheard:
+        raise Disconnect(context.method)

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 FEATURES = ("feature-poweroff", "feature-reboot", "feature-shutdown", "feature-suspend", "feature-vcpu-hotplug")
@@ -48,6 +50,41 @@ GUESTS: dict[str, dict[str, str] | None] = {
     },
     "none": None,
 }
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What runs inside a VM, as far as its tools tell."""
+
+    name: str
+    # Seconds from boot to the tools' first report.
+    after: float = 2.0
+    # Keys that they write besides those of GUESTS, and in place of them; one without a text is left out.
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    def writes(self, nics: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
+        """The keys in xenstore; None when there are no tools."""
+        usual = GUESTS[self.name]
+        return None if usual is None else {key: text for key, text in {**usual, **addresses(nics), **self.keys}.items() if text}
+
+
+def guest(source: Any, default: str) -> Guest:
+    """A guest by name, as JSON text, or as a mapping; ValueError says what is wrong with it."""
+    if isinstance(source, str) and not source.lstrip().startswith("{"):
+        options: dict[str, Any] = {"like": source}
+    else:
+        options = dict(json.loads(source) if isinstance(source, str) else source)
+    name, after, keys = options.pop("like", default), options.pop("after", 2.0), options.pop("keys", {})
+    if options:
+        raise ValueError(f"a guest has no option {min(options)!r}; it has like, after, keys")
+    if name not in GUESTS:
+        raise ValueError(f"no guest is called {name!r}; there are {', '.join(GUESTS)}")
+    if isinstance(after, bool) or not isinstance(after, (int, float)) or not after >= 0:
+        raise ValueError(f"'after' is a number of seconds, not {after!r}")
+    if not isinstance(keys, dict) or not all(isinstance(part, str) for pair in keys.items() for part in pair):
+        raise ValueError(f"'keys' maps paths in xenstore to text, not {keys!r}")
+    return Guest(name, after, keys)
+
 
 DRIVERS = {
     "drivers/xenevtchn": "xenevtchn",

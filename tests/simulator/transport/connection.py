@@ -13,15 +13,18 @@ from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from . import pages
+from .hostless import HEAD_END, Hosts
 
 # Bytes of all headers of a request with its first line (X/xapi_globs.ml max_header_length_tcp).
 HEADERS_MOST = 1024
+# Bytes of a line that are read before its request is refused.
+LINE_MOST = 8190
 # Seconds: between two pieces of the first request's headers, and for all of them.
 PIECE_WAIT, HEADERS_WAIT = 10.0, 60.0
 # A refused upload larger than this is cut off: the client finds the connection reset, not an answer.
 UNREAD_MOST = 64 * 1024
 # A client's CONNECT is a tunnel here as well: aiohttp knows only proxies'.
-CONNECT, READS_AS, HEAD_END = b"CONNECT /", b"GET /", b"\r\n\r\n"
+CONNECT, READS_AS = b"CONNECT /", b"GET /"
 # A request whose verb aiohttp does not know.
 VERB = re.compile(rb"([!-~]{1,64}) [!-~]+ HTTP/1\.[01]\r?\n")
 # Seconds after its headers in which a client that does not wait for an answer has begun to send.
@@ -31,7 +34,7 @@ SENDS_WITHIN = 0.05
 class Connection(RequestHandler):
     """aiohttp's, with xapi's pages in place of its own."""
 
-    __slots__ = ("_head", "_latest", "_piece_timer", "_total_timer", "tunnel")
+    __slots__ = ("_head", "_hosts", "_latest", "_piece_timer", "_total_timer", "tunnel")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -39,6 +42,7 @@ class Connection(RequestHandler):
         self._total_timer: asyncio.TimerHandle | None = None
         # The beginning of what may become a CONNECT; None once that is decided.
         self._head: bytes | None = b""
+        self._hosts = Hosts(LINE_MOST)
         # The latest piece, in which the verb stands that nobody could read.
         self._latest = b""
         # What the client sends after the headers of a CONNECT.
@@ -57,7 +61,7 @@ class Connection(RequestHandler):
         if self.tunnel is not None:
             self.tunnel.feed_data(data)
         elif self._head is None:
-            super().data_received(data)
+            super().data_received(self._hosts.passed(data))
         else:
             self._begin(self._head + data)
 
@@ -66,7 +70,7 @@ class Connection(RequestHandler):
         maybe = CONNECT.startswith(data[: len(CONNECT)]) and data[: len(CONNECT)]
         if not maybe or len(data) > HEADERS_MOST:
             self._head = None
-            super().data_received(data)
+            super().data_received(self._hosts.passed(data))
         elif HEAD_END not in data:
             self._head = data
         else:
@@ -77,9 +81,7 @@ class Connection(RequestHandler):
             self.tunnel.set_transport(self.transport)
             if rest:
                 self.tunnel.feed_data(rest)
-            # xapi wants no Host; aiohttp does.
-            host = b"" if b"\r\nhost:" in head.lower() else b"\r\nHost: localhost"
-            super().data_received(READS_AS + head.removeprefix(CONNECT) + host + end)
+            super().data_received(self._hosts.passed(READS_AS + head.removeprefix(CONNECT) + end))
 
     def eof_received(self) -> None:
         if self.tunnel is not None:
@@ -122,7 +124,9 @@ class Connection(RequestHandler):
 def header_size(request: web.BaseRequest) -> int:
     """Bytes of the request's first line and headers."""
     line = len(f"{request.method} {request.raw_path} HTTP/1.1\r\n")
-    return line + sum(len(name) + len(value) + 4 for name, value in request.raw_headers) + 2
+    # An empty Host is one that was added here.
+    sent = [(name, value) for name, value in request.raw_headers if value or name != b"Host"]
+    return line + sum(len(name) + len(value) + 4 for name, value in sent) + 2
 
 
 async def still_sending(request: web.BaseRequest) -> bool:
@@ -145,6 +149,6 @@ class Acceptor(web.Server):
 
 def acceptor(handler: Any) -> Acceptor:
     """A server whose connections live as long as the client wants, and end at once where an upload is not read to its end."""
-    limits: dict[str, Any] = {"max_line_size": 8190, "max_field_size": 8190}
+    limits: dict[str, Any] = {"max_line_size": LINE_MOST, "max_field_size": LINE_MOST}
     # xapi unpacks no body: a few bytes could stand for gigabytes.
     return Acceptor(handler, access_log=None, keepalive_timeout=86400.0, lingering_time=0.0, auto_decompress=False, **limits)

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from typing import NoReturn
 
 from ..engine.clock import Clock
 from ..engine.failure import Failure
-from ..engine.faults import Rule
+from ..engine.faults import Disconnect, Rule
 
 # Of a transfer with a rate, at most this part of a second goes at once.
 LONGEST_STEP = 0.1
@@ -22,6 +24,7 @@ class Flow:
         self.rules = rules  # in the order in which they strike
         self.rate = rate
         self.abort = abort
+        self.effect: Callable[[Rule], None] = lambda rule: None  # what a rule does to the pool
         self.done = 0
         self.was_cut = False
 
@@ -48,9 +51,18 @@ class Flow:
     async def _strike(self, rule: Rule) -> None:
         if rule.stall:
             await self.clock.sleep(rule.stall)
+        # A transfer that has begun needs its session no more.
+        with contextlib.suppress(Failure):
+            try:
+                self.effect(rule)
+            except Disconnect:
+                self._cut(rule)
         if rule.cut:
-            self.was_cut = True
-            self.abort()
-            raise ConnectionResetError(f"cut at byte {rule.at} by a fault rule")
+            self._cut(rule)
         if rule.error:
             raise Failure(*rule.error)
+
+    def _cut(self, rule: Rule) -> NoReturn:
+        self.was_cut = True
+        self.abort()
+        raise ConnectionResetError(f"cut at byte {rule.at} by a fault rule")

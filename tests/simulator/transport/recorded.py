@@ -46,11 +46,11 @@ def recorded(request: Request, name: str) -> Iterator[None]:
         engine.log.close(entry, engine.clock.time())
 
 
-async def strike(request: Request, name: str) -> None:
+async def strike(request: Request, context: Context) -> None:
     """The fault rules that strike before anything is done."""
     engine = request.engine
     try:
-        await engine.faults.before(name, Context(name, request.session, request.listener.host), engine.clock)
+        await engine.faults.before(context.method, context, engine.clock)
     except Failure as failure:
         request.fail_given_task(failure)
         raise Refused(page(500, spelled(failure))) from failure

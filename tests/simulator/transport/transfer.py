@@ -20,7 +20,7 @@ from ..engine import access
 from ..engine.context import CURRENT, Context
 from ..engine.core import Engine
 from ..engine.failure import NULL, Failure, internal_error
-from ..engine.faults import Disconnect
+from ..engine.faults import Disconnect, answering
 from ..engine.schema import DATA
 from ..engine.tasks import FINISHED, value_text
 from ..engine.types import Type
@@ -119,13 +119,16 @@ async def authorised(listener: Listener, http: web.Request, action: str) -> Asyn
     if session is None or not engine.db.exists("session", session):
         raise Refused(page(401, realm=action))
     name = f"{http.method} {http.path}"
+    context = Context(name, session, listener.host)
     flow = Flow(engine.clock, engine.faults.underway(name), engine.rates.get(name, 0.0), partial(_abort, http))
+    flow.effect = partial(engine.faults.apply, context=context)
     request = Request(listener, http, session, flow)
     try:
         _check_role(request, action)
         with recorded(request, name):
-            await strike(request, name)
-            yield request
+            await strike(request, context)
+            with answering(context):
+                yield request
     finally:
         if given is None:
             with contextlib.suppress(Failure):

@@ -126,6 +126,24 @@ def one_sided(simulator: Simulator, records: Database) -> list[str]:
     return found
 
 
+def outdated(simulator: Simulator) -> list[str]:
+    """Objects that something changed for, of which allowed_operations does not know; not those of classes where xapi leaves it so."""
+    engine = simulator.engine
+    classes = [cls for cls, one in engine.behaviours.items() if one.keeps_operations and one.follows_changes and one.cls in engine.db.tables]
+
+    async def read() -> list[str]:
+        engine.operations.refresh()
+        found = []
+        for cls in classes:
+            for ref, row in engine.db.items(cls):
+                allowed = set(engine.behaviours[cls].allowed(ref))
+                if "allowed_operations" in row and allowed != set(row["allowed_operations"]):
+                    found.append(f"{cls} {ref} allows {sorted(row['allowed_operations'])}, would now {sorted(allowed)}")
+        return found
+
+    return simulator.run(read())
+
+
 def references(simulator: Simulator, records: Database) -> Iterator[tuple[str, str, str, str, str]]:
     """Class, reference, field, class and reference of what it names."""
     schema = simulator.engine.schema

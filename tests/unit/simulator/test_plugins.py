@@ -84,6 +84,18 @@ def test_one_argument_with_the_call(session: Any, script: Callable[..., str], ca
     assert members == {"key & co": 'va"lue', "empty": ""}
 
 
+@pytest.mark.parametrize("protocol", ["fn", "key", "value"])
+def test_control_characters_are_left_out(script: Callable[..., str], call: Callable[..., Any], protocol: str, tmp_path: Path) -> None:
+    """Neither XML nor an argument of a program can hold them all: xapi writes the document without them."""
+    seen = tmp_path / "seen"
+    script(f'printf "%s" "$1" > {seen}\n' + printing(OK.format("<value>done</value>")))
+    fn, key, value = (f"a\0b\x01\x1f\t{word}" if word == protocol else word for word in ("fn", "key", "value"))
+    assert call("plugin", fn, {key: value}) == "done"
+    root = ET.fromstring(seen.read_text(encoding="utf-8"))
+    got = root.findtext("methodName"), root.findtext(".//member/name"), root.findtext(".//member/value")
+    assert got == tuple(f"ab\t{word}" if word == protocol else word for word in ("fn", "key", "value"))
+
+
 def test_every_host_has_a_folder_of_its_own(script: Callable[..., str], call: Callable[..., Any], folder: Path) -> None:
     script('echo "$HOME $PWD $SECRET" > "$TMPDIR/note"\n' + f'cat "$TMPDIR/note" >> {folder}/log\n' + printing(OK.format("<value/>")))
     os.environ["SECRET"] = "of the simulator's own"
@@ -143,6 +155,72 @@ def test_an_answer_is_text(script: Callable[..., str], call: Callable[..., Any],
     assert text.startswith("XMLRPC.RunTimeTypeError(")
 
 
+def struct(**members: str) -> str:
+    return "<value><struct>" + "".join(f"<member><name>{name}</name>{value}</member>" for name, value in members.items()) + "</struct></value>"
+
+
+def answered(value: str) -> str:
+    return f"<methodResponse><params><param>{value}</param></params></methodResponse>"
+
+
+def fault(value: str) -> str:
+    return f"<methodResponse><fault>{value}</fault></methodResponse>"
+
+
+NUMBER, TEXT, EMPTY = "<value><int>7</int></value>", "<value>why</value>", "<value/>"
+NO_ARRAY = "<value><array><data/></array></value>"
+# What XMLRPC.From complains of (H/xMLRPC.ml); OCaml prints of its exceptions only the first argument.
+ODD = {
+    "another document": ("<html/>", "unbox: Element=html should contain 'methodResponse'"),
+    "a call": ("<methodResponse><params/><params/></methodResponse>", "singleton: {Element=params, Element=params} should be the singleton {methodResponse}"),
+    "an unknown response": ("<methodResponse><oops/></methodResponse>", "response"),
+    "no parameter": ("<methodResponse><params/></methodResponse>", "Expected single return value (struct status)"),
+    "an attribute": (answered('<value kind="text">x</value>'), "unbox: Element=value should contain 'value'"),
+    "bare text": (answered("<value>x</value>"), "unbox: PCData=x should contain 'struct'"),
+    "no status": (answered(struct(Value=TEXT)), "Status"),
+    "an unknown status": (answered(struct(Status="<value>Maybe</value>", Value=TEXT)), "Status"),
+    "success without a value": (answered(struct(Status="<value>Success</value>")), "Status"),
+    "failure without a description": (answered(struct(Status="<value>Failure</value>")), "Status"),
+    "failure with no code": (answered(struct(Status="<value>Failure</value>", ErrorDescription=NO_ARRAY)), "Empty array of error strings"),
+    "a member without a value": (answered("<value><struct><member><name>Status</name></member></struct></value>"), "pair "),
+    "a name that is none": (answered("<value><struct><member><name><b/></name><value/></member></struct></value>"), "From.name: should contain PCData"),
+    "a fault of text": (fault(struct(faultCode=TEXT, faultString=TEXT)), "unbox: PCData=why should contain 'i4'"),
+    "a fault without its text": (fault(struct(faultCode=TEXT, faultString=NUMBER)), "unbox: Element=int should contain 'string'"),
+}
+
+
+@pytest.mark.parametrize(("output", "complaint"), ODD.values(), ids=ODD)
+def test_answers_of_another_form(script: Callable[..., str], call: Callable[..., Any], output: str, complaint: str) -> None:
+    script(printing(output))
+    assert refusal(call, "plugin") == ["INTERNAL_ERROR", f'XMLRPC.RunTimeTypeError("{complaint}", _)']
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        ({"faultString": TEXT}, "Not_found"),
+        ({"faultCode": NUMBER}, "Not_found"),
+        ({}, "Not_found"),
+        ({"faultCode": "<value><int>seven</int></value>", "faultString": TEXT}, 'Failure("Int32.of_string")'),
+        ({"faultCode": "<value><int>2147483648</int></value>", "faultString": TEXT}, 'Failure("Int32.of_string")'),
+    ],
+)
+def test_faults_that_lack_something(script: Callable[..., str], call: Callable[..., Any], members: dict[str, str], text: str) -> None:
+    script(printing(fault(struct(**members))))
+    assert refusal(call, "plugin") == ["INTERNAL_ERROR", text]
+
+
+@pytest.mark.parametrize(("code", "told"), [("<i4>-007</i4>", "-7"), ("<int>+5</int>", "5"), ("<int>2147483647</int>", "2147483647")])
+def test_the_number_of_a_fault(script: Callable[..., str], call: Callable[..., Any], code: str, told: str) -> None:
+    script(printing(fault(struct(faultString=EMPTY, faultCode=f"<value>{code}</value>"))))
+    assert refusal(call, "plugin") == ["XENAPI_PLUGIN_FAILURE", "fault", told, ""]
+
+
+def test_of_two_members_of_one_name_the_first_counts(script: Callable[..., str], call: Callable[..., Any]) -> None:
+    script(printing(OK.format("<value>first</value>").replace("</struct>", "<member><name>Value</name><value>second</value></member></struct>")))
+    assert call("plugin") == "first"
+
+
 def test_a_script_that_fails(script: Callable[..., str], call: Callable[..., Any]) -> None:
     script("echo out; echo err >&2; exit 3")
     assert refusal(call, "plugin") == ["XENAPI_PLUGIN_FAILURE", "non-zero exit", "out\n", "err\n"]
@@ -158,9 +236,23 @@ def test_a_file_that_is_no_program(script: Callable[..., str], call: Callable[..
     assert refusal(call, "plugin") == ["XENAPI_PLUGIN_FAILURE", "non-zero exit", "", ""]
 
 
-def test_output_that_is_no_answer(script: Callable[..., str], call: Callable[..., Any]) -> None:
-    script("echo hello")
-    assert refusal(call, "plugin")[:3] == ["XENAPI_PLUGIN_FAILURE", "failed to parse plugin output", "hello\n"]
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [
+        ("hello", "expected root element line 1"),
+        ("", "unexpected end of input line 1"),
+        ("<methodResponse>", "unexpected end of input line 2"),
+    ],
+)
+def test_output_that_is_no_answer(script: Callable[..., str], call: Callable[..., Any], output: str, error: str) -> None:
+    script(f"echo '{output}'" if output else ":")
+    told = f"{output}\n" if output else ""
+    assert refusal(call, "plugin") == ["XENAPI_PLUGIN_FAILURE", "failed to parse plugin output", told, error]
+
+
+def test_an_argument_that_is_too_long_for_a_program(script: Callable[..., str], call: Callable[..., Any]) -> None:
+    script(printing(OK.format("<value>never</value>")))
+    assert refusal(call, "plugin", "fn", {"data": "x" * 200_000}) == ["XENAPI_PLUGIN_FAILURE", "non-zero exit", "", ""]
 
 
 def test_a_fault(script: Callable[..., str], call: Callable[..., Any]) -> None:

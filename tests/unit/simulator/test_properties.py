@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from simulator import NULL, Failure
 
-from ._consistency import StandingSimulator, dangling, database, one_sided, replayed
+from ._consistency import StandingSimulator, dangling, database, one_sided, outdated, replayed
 
 MIB = 1024 * 1024
 TEMPLATE = "Debian 12 (cloud image)"
@@ -44,8 +44,8 @@ VM_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
 }
 VIF_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
     "plug": (("VIF.plug", []),),
-    "unplug": (("VIF.unplug", []),),
-    "unplug_force": (("VIF.unplug_force", []),),
+    # By force is no operation of its own (datamodel, vif_operations).
+    "unplug": (("VIF.unplug", []), ("VIF.unplug_force", [])),
 }
 VBD_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
     "plug": (("VBD.plug", []),),
@@ -92,8 +92,8 @@ BEYOND: dict[str, set[str]] = {
     **dict.fromkeys(("VM.pool_migrate", "VM.snapshot", "VM.checkpoint"), PLACING),
     # One that was made no template is one of xapi's all the same.
     "VM.destroy": {"VM_CANNOT_DELETE_DEFAULT_TEMPLATE"},
-    # An ISO SR makes no disks; a disk in use by another VM is not copied.
-    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED", *PLACING},
+    # An ISO SR makes no disks; a disk in use by another VM is not copied, nor a base copy.
+    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED", "VDI_IN_USE", "VDI_NOT_MANAGED", *PLACING},
     # Base copies belong to the SR alone.
     "VDI.snapshot": {"VDI_NOT_MANAGED"},
     "VDI.clone": {"VDI_NOT_MANAGED"},
@@ -117,6 +117,7 @@ class Pool(RuleBasedStateMachine):
         self.gone: dict[str, list[str]] = {cls: [] for cls in CALLS}
         self.removed_lately = False
         self.tokens: list[tuple[str, Any]] = []
+        self.watcher: tuple[str, Any] = "", {}
         (template,) = self.session.VM.get_by_name_label(TEMPLATE)
         self.session.VM.provision(self.session.VM.clone(template, "first"))
 
@@ -245,6 +246,15 @@ class Pool(RuleBasedStateMachine):
         if self.call("VM.set_is_a_template", vm, False)[0]:
             self.session.VM.update_allowed_operations(vm)
 
+    @rule(create=st.booleans())
+    def task(self, create: bool) -> None:
+        """A change that brings no other change with it: what a token is about is that one alone."""
+        tasks = self.simulator.engine.db.refs("task")
+        if create or not tasks:
+            self.session.task.create("by hand", "")
+        else:
+            self.call("task.destroy", tasks[-1])
+
     # Events
 
     @precondition(lambda self: len(getattr(self, "tokens", [])) < 4)
@@ -260,17 +270,19 @@ class Pool(RuleBasedStateMachine):
     def follow(self, number: int) -> None:
         """From whichever token, the events since then lead to the same database; so do those from the next token on."""
         at = number % len(self.tokens)
-        token, known = self.tokens[at]
+        self.tokens[at] = self.followed(*self.tokens[at], database(self.simulator))
+
+    def followed(self, token: str, known: Any, actual: Any) -> tuple[str, Any]:
+        """The next token and database of a client that had these."""
         batch = self.session.event.from_(["*"], token, 0.0)
         now = replayed(known, batch["events"])
-        actual = database(self.simulator)
         assert now.keys() == actual.keys()
         assert {key: (now[key], actual[key]) for key in actual if now[key] != actual[key]} == {}
         counts: dict[str, int] = {}
         for cls, _unused in actual:
             counts[cls] = counts.get(cls, 0) + 1
         assert {cls: batch["valid_ref_counts"][cls] for cls in counts if cls != "message"} == {c: n for c, n in counts.items() if c != "message"}
-        self.tokens[at] = batch["token"], now
+        return batch["token"], now
 
     # Invariants
 
@@ -281,6 +293,9 @@ class Pool(RuleBasedStateMachine):
         records = database(self.simulator)
         assert one_sided(self.simulator, records) == []
         assert dangling(self.simulator, records, swept=not self.removed_lately) == []
+        assert outdated(self.simulator) == []
+        # One client misses no step, so that each is followed by itself; those of `remember` see many at once.
+        self.watcher = self.followed(*self.watcher, records)
 
 
 DEEP = settings.get_current_profile_name() == "deep"

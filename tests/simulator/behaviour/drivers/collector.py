@@ -39,7 +39,7 @@ class Collector(Base):
                 self._relink(volume if gone is child else child)
             else:
                 repository.remove(volume.name)
-            self._with_row(gone, lambda vdi: self.db.delete("VDI", vdi))
+            self._with_row(gone, self.engine.behaviours["VDI"].lose)
         self.update(sr)
 
     def _with_row(self, volume: Volume, action: Callable[[str], None]) -> None:

@@ -78,7 +78,7 @@ class IsoDriver(RawDriver):
         volumes = self.repository(sr).volumes
         for name, vdi in rows.items():
             if name not in volumes:
-                self.db.delete("VDI", vdi)
+                self.engine.behaviours["VDI"].lose(vdi)
                 continue
             held = volumes[name].utilisation()
             read_only = "created" not in self.db.get("VDI", vdi, "sm_config")

@@ -216,7 +216,7 @@ class VhdDriver(ChangeTracking, Collector, Driver):
             if name in repository.volumes:
                 self.vdi_update(vdi)
             elif name not in repository.logs:
-                self.db.delete("VDI", vdi)
+                self.engine.behaviours["VDI"].lose(vdi)
         for name, volume in repository.volumes.items():
             # A deleted disk that the collector has not met yet is hidden and nobody's parent.
             if name not in rows and not (volume.hidden and not volume.children):
