@@ -16,6 +16,7 @@ from typing import Any
 
 from ._errors import XenError
 from ._image_bytes import FOOTER, PIECE, Bytes, Origin, compare, file_facts
+from ._transfer import Deadline
 
 TIMEOUT = 60.0  # seconds for one answer or piece
 
@@ -55,16 +56,16 @@ def _answer(origin: Origin, **extra: str) -> Iterator[Any]:
 
 
 @contextmanager
-def opened_url(origin: Origin) -> Iterator[tuple[Bytes, Callable[[], None]]]:
+def opened_url(origin: Origin, deadline: Deadline) -> Iterator[tuple[Bytes, Callable[[], None]]]:
     """The bytes behind a URL, and a function to call at their end: it refuses a cut or changed image."""
     with _answer(origin) as answer:
-        body = _Body(origin, answer)
+        body = _Body(origin, answer, deadline)
         yield Bytes(body.read, body.size), body.end
 
 
 class _Body:
-    def __init__(self, origin: Origin, answer: Any) -> None:
-        self._origin, self._answer = origin, answer
+    def __init__(self, origin: Origin, answer: Any, deadline: Deadline) -> None:
+        self._origin, self._answer, self._deadline = origin, answer, deadline
         length = answer.headers.get("Content-Length", "")
         self.size = int(length) if length.isdigit() else None
         if self.size == 0:
@@ -73,16 +74,25 @@ class _Body:
         self._digest = hashlib.new(origin.checksum.partition(":")[0]) if origin.checksum else None
 
     def read(self, most: int) -> bytes:
-        try:
-            data: bytes = self._answer.read(min(most, PIECE))
-        except (OSError, HTTPException) as error:
-            raise XenError(f"{self._origin.shown} broke off after {self._received} bytes: {error or type(error).__name__}; run the task again") from None
+        data = self._some(min(most, PIECE))
         self._received += len(data)
         if self._digest:
             self._digest.update(data)
         if not data and self.size is not None and self._received < self.size:
             raise XenError(f"{self._origin.shown} broke off after {self._received} of {self.size} bytes; run the task again")
         return data
+
+    def _some(self, most: int) -> bytes:
+        """As many bytes, fewer only at the end. The time is looked at with every packet: a server may send one byte a minute."""
+        parts, left = [], most
+        try:
+            while left and (data := self._answer.read1(left)):
+                self._deadline.check()
+                parts.append(data)
+                left -= len(data)
+        except (OSError, HTTPException) as error:
+            raise XenError(f"{self._origin.shown} broke off after {self._received} bytes: {error or type(error).__name__}; run the task again") from None
+        return b"".join(parts)
 
     def end(self) -> None:
         while self.read(PIECE):
