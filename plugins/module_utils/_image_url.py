@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from typing import Any
 
 from ._errors import XenError
 from ._image_bytes import FOOTER, PIECE, Bytes, Origin, compare, file_facts
+from ._private import new_file, private_folder
 from ._transfer import Deadline
 
 TIMEOUT = 60.0  # seconds for one answer or piece
@@ -110,16 +109,16 @@ def last_bytes(origin: Origin) -> bytes:
 @contextmanager
 def spooled(origin: Origin, source: Bytes, end: Callable[[], None]) -> Iterator[str]:
     """The path of a temporary file with the bytes, for formats that cannot be read front to back."""
-    with tempfile.TemporaryDirectory(prefix="xen_image_") as folder:
+    with private_folder() as folder:
         free = shutil.disk_usage(folder).free
         if source.size is not None and source.size > free:
             raise XenError(f"{origin.shown} has {source.size} bytes and has to be fetched to {folder}, where {free} are free; set TMPDIR to a larger place")
-        path = os.path.join(folder, "image")
+        path = folder / "image"
         try:
-            with open(path, "wb", buffering=0) as file:
+            with new_file(path) as file:
                 while data := source.read(PIECE):
                     file.write(data)
         except OSError as error:
             raise XenError(f"{origin.shown} cannot be kept in {folder}: {error.strerror or error}; set TMPDIR to a larger place") from error
         end()
-        yield path
+        yield str(path)

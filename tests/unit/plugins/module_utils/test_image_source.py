@@ -452,6 +452,8 @@ def test_a_url_without_an_image(web: Any) -> None:
         content(Origin(f"{web[0]}/missing?token=secret"))
     with pytest.raises(XenError, match="cannot be fetched"):
         content(Origin("http://127.0.0.1:9/none"))
+    with pytest.raises(XenError, match=r"image 'example.com/x' cannot be fetched by ftp; give an address of http or https, or a local path"):
+        Origin("ftp://me:secret@example.com/x")
     with pytest.raises(XenError, match="holds a user name") as caught:
         Origin("http://me:secret@127.0.0.1/x")
     assert "secret" not in str(caught.value)
