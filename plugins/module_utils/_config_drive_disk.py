@@ -13,9 +13,9 @@ from ._config_drive import SEED_BYTES, Contents, nocloud_files, openstack_files
 from ._config_drive_seed import kept_seed
 from ._device_steps import Wanted
 from ._devices import Job
-from ._disk_at_device import owner_of
 from ._disk_build import Extent, file_extents, trimmed
 from ._disk_content import Content, secret_identity_of
+from ._disk_new import owner_of
 from ._errors import XenError
 from ._network_data import as_cloud_init, as_openstack
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ._disk_build import Tool, find_tool
 from ._errors import XenError
+from ._private import new_file
 
 DEBUGFS = Tool("debugfs", "e2fsprogs", "e2fsprogs")
 # What needs no quoting in a command of debugfs.
@@ -66,7 +67,7 @@ class Filesystem:
         size = int((re.search(r"Size: (\d+)", self._ask(f"stat {path}")) or [0, 0])[1])
         if size > LARGEST:
             raise XenError(f"{path!r} in the guest has {size} bytes, more than is looked at")
-        copy = self._path.with_name("read")
+        copy = self._beside("read", b"")
         self._ask(f"dump {path} {copy}")
         return copy.read_bytes()
 
@@ -76,8 +77,7 @@ class Filesystem:
             self._do(f"rm {file.path}")
         folder = PurePosixPath(file.path).parent
         self._make_folders(folder, file)
-        source = self._path.with_name("write")
-        source.write_bytes(file.content)
+        source = self._beside("write", file.content)
         self._do(f"cd {folder}", f"write {source} {PurePosixPath(file.path).name}", *_owned(file.path, REGULAR | file.mode, file.uid, file.gid))
         if self.read(file.path) != file.content:
             raise XenError(f"{file.path!r} could not be written into the filesystem; it may be full, or lack inodes")
@@ -92,12 +92,19 @@ class Filesystem:
             elif path == folder and file.owned_folder and kind == "directory":
                 self._do(*_owned(str(path), FOLDER | file.folder_mode, file.uid, file.gid))
 
+    def _beside(self, name: str, content: bytes) -> Path:
+        """A file beside the filesystem, for its owner only: it may be a private key."""
+        path = self._path.with_name(name)
+        path.unlink(missing_ok=True)
+        with new_file(path) as file:
+            file.write(content)
+        return path
+
     def _ask(self, command: str) -> str:
         return _run([self._program, "-R", command, str(self._path)]).stdout
 
     def _do(self, *commands: str) -> None:
-        script = self._path.with_name("commands")
-        script.write_text("\n".join(commands) + "\n", encoding="ascii")
+        script = self._beside("commands", ("\n".join(commands) + "\n").encode("ascii"))
         done = _run([self._program, "-w", "-f", str(script), str(self._path)])
         # The first line is its version, every further one a complaint.
         complaints = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("debugfs ")]

@@ -17,17 +17,14 @@ from ._codec import format_bytes
 from ._device_steps import NEW_VBD, Disk, Wanted, add_attach, add_detach, add_medium, add_removal, goes_live, refuse_not_ours_alone
 from ._devices import Job
 from ._disk_content import is_unfinished, kind_of, mark_of
-from ._disk_extents import import_extents
-from ._disk_former import add_destroy, add_destroy_former, add_mark_of_place, add_settling, is_on_its_way, replacing, settled
+from ._disk_former import add_destroy, add_destroy_former, add_mark_of_place, add_settling, is_on_its_way, settled
+from ._disk_new import add_create, owner_of
 from ._errors import XenError
 from ._lookup import Found, Record
 from ._plan import Values
-from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNFINISHED, vbd, vdi
-from ._run import marked, run_of
-from ._storage_full import explained
+from ._render_devices import CONTENT, OWNER, vbd, vdi
 from ._vbd import find_number, what_is_at
-from ._vdi import is_exact, refuse_without_room
-from ._vdi_find import BY_NAME, get_sr, refuse_in_use, sr_or_default
+from ._vdi_find import BY_NAME, get_sr, refuse_in_use
 
 DISK_OPTIONS: dict[str, dict[str, Any]] = {
     "name": {"type": "str"},
@@ -35,9 +32,6 @@ DISK_OPTIONS: dict[str, dict[str, Any]] = {
     "sr": {"type": "str"},
     "force": {"type": "bool", "default": False},
 }
-# Of a new disk nobody knows these before it exists.
-UNBORN = {"managed": True, "missing": False, "is_a_snapshot": False, "snapshot_of": "", "VBDs": [], "physical_utilisation": 0}
-UNKNOWN_VDI = {"uuid", "used", "sm_config", "parent", "attachments"}
 
 
 def plan_disk(job: Job, wanted: Wanted) -> Disk:
@@ -75,11 +69,6 @@ def plan_absent(job: Job, number: int, name: str, kind: str) -> Values | None:
 def _disk_of(job: Job, found: Found | None) -> Found | None:
     record = job.view.record("VDI", found[1]["VDI"]) if found else None
     return (found[1]["VDI"], record) if found and record else None
-
-
-def owner_of(job: Job) -> str:
-    """Whose the disks are: as asked for, else the VM's."""
-    return str(job.params["owner"] or job.vm["uuid"])
 
 
 def _refuse_elsewhere(job: Job, record: Record) -> None:
@@ -133,7 +122,7 @@ def _plan_new(disk: Disk, found: Found | None, current: Found | None) -> None:
         disk.vdi = adopted[0]
         disk.shown["vdi"] = {key: value for key, value in vdi(settled(adopted)[1], job.view).items() if key != "attachments"}
     else:
-        _add_create(disk, former)
+        add_create(disk, former)
     drive = found if found and wanted.cd and found[1]["type"] == "CD" else None
     if drive:
         disk.vbd = drive[0]
@@ -170,51 +159,6 @@ def _remove_leftovers(job: Job, name: str, kind: str, mark: str | None, *, dispo
             add_destroy_former(job, (ref, record))
             add_destroy(job, ref, record)
     return adopted
-
-
-def _add_create(disk: Disk, former: Found | None) -> None:
-    """Make it, write it, and mark it as complete in the end."""
-    job, wanted = disk.job, disk.wanted
-    content, name, timeout = wanted.content, wanted.name, float(job.params["timeout"])
-    ref, sr = sr_or_default(job.session, job.view, job.params["sr"])
-    refuse_without_room(sr, name, content.size, 0)
-    keys = {DISK_TYPE: wanted.disk_type, OWNER: owner_of(job)}
-    replaces = replacing(former)
-    record: Record = {
-        "name_label": name,
-        "name_description": wanted.disk_type,
-        "SR": ref,
-        "virtual_size": content.size,
-        "type": "user",
-        "sharable": False,
-        "read_only": False,
-        "xenstore_data": {},
-        "sm_config": {},
-        "tags": [],
-        "other_config": {**keys, **replaces, CONTENT: f"{UNFINISHED} {content.mark}"},
-    }
-
-    def create() -> None:
-        # A call and no task: nothing is written here, whatever the size.
-        disk.vdi = str(job.session.call("VDI.create", record))
-
-    def write() -> None:
-        session: Any = job.session  # The protocol of devices leaves out what streams need.
-        size = content.size if is_exact(content.size) else session.call("VDI.get_virtual_size", disk.vdi)
-        with explained(session, ref, f"disk {name!r}", size):
-            disk.transfer = import_extents(session, disk.vdi, content.extents(), size, label=f"disk {name!r}", timeout=timeout)
-
-    def mark() -> None:
-        job.session.call("VDI.set_other_config", disk.vdi, marked({**keys, **replaces, CONTENT: content.mark}, run_of(job.session)))
-
-    disk.is_new = True
-    job.plan.add(f"create disk {name!r} on {sr['name_label']!r}", create, lambda: job.session.call("VDI.destroy", disk.vdi))
-    # What is written goes with the disk: nothing is left to be undone, and so it counts as undone.
-    job.plan.add(f"write the content of disk {name!r}", write, lambda: None)
-    job.plan.add(f"mark the content of disk {name!r} as complete", mark, lambda: None)
-    shown = vdi({**UNBORN, "uuid": "", **record, "other_config": {**keys, CONTENT: content.mark}}, job.view)
-    unknown = UNKNOWN_VDI if is_exact(content.size) else {*UNKNOWN_VDI, "size"}
-    disk.shown["vdi"] = {key: value for key, value in shown.items() if key not in unknown}
 
 
 def _foretell_vbd(disk: Disk, drive: Record | None = None) -> None:

@@ -16,11 +16,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from . import _partition
 from ._errors import XenError
+from ._private import new_file, private_folder
 
 MIB = 1024 * 1024
 PAGE = 4096
@@ -109,8 +109,8 @@ def filesystem_disk(size: int, filesystem: str | None, *, label: str = "", type_
 @contextmanager
 def filesystem_file(size: int, filesystem: str, label: str) -> Iterator[Path]:
     """A temporary sparse file of ``size`` bytes that holds a filesystem; gone at the end of the block."""
-    with TemporaryDirectory(prefix="xenserver-") as directory:
-        path = Path(directory, "filesystem")
+    with private_folder() as folder:
+        path = folder / "filesystem"
         make_filesystem(path, size, filesystem, label)
         yield path
 
@@ -121,7 +121,7 @@ def make_filesystem(path: Path, size: int, filesystem: str, label: str) -> None:
     if len(label.encode()) > longest:
         raise XenError(f"{filesystem} takes a label of {longest} bytes at most, not {label!r}")
     program = find_tool(tool)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with new_file(path) as file:
         file.truncate(size)
     labelled = [label_option, label] if label else []
     done = subprocess.run([program, *arguments, *labelled, str(path)], capture_output=True, text=True, check=False)  # noqa: S603  # no shell, our own path

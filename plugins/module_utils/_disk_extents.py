@@ -9,7 +9,7 @@ is the end mark, and the announced length is not looked at (xapi's import_raw_vd
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 from ._disk_build import Extent, trimmed
@@ -33,16 +33,27 @@ def import_extents(session: Session, vdi: str, extents: Iterable[Extent], disk_s
     with client_task(session, f"Import of {label}") as task:
         query = {"vdi": vdi, "format": "raw", "chunked": "1"}
         with Request(session, "PUT", "/import_raw_vdi", query, task, _most(disk_size)) as request:
-            for extent in extents:
-                deadline.check()
-                for offset, data in _chunks(extent, disk_size, label):
+            with _closed(extents):
+                for extent in extents:
                     deadline.check()
-                    request.send(CHUNK_HEADER.pack(offset, len(data)))
-                    request.send(data)
-                    sent += len(data)
+                    for offset, data in _chunks(extent, disk_size, label):
+                        deadline.check()
+                        request.send(CHUNK_HEADER.pack(offset, len(data)))
+                        request.send(data)
+                        sent += len(data)
             request.send(CHUNK_HEADER.pack(0, 0))
             wait_for_task(session, task, timeout=deadline.left, what=deadline.what)
     return Transfer(sent, disk_size, time.monotonic() - began)
+
+
+@contextmanager
+def _closed(extents: Iterable[Extent]) -> Iterator[None]:
+    """What extents are made of, as a temporary file, goes now: SIGTERM ends the process before an error lets go of them."""
+    try:
+        yield
+    finally:
+        if isinstance(extents, Generator):
+            extents.close()
 
 
 def _most(disk_size: int) -> int:

@@ -17,7 +17,7 @@ HEAD = 4 * 1024 * 1024
 TABLES = 34 * SECTOR
 # Partitions end at whole MiB often; less than this behind one is no room to grow.
 SLACK = 2048
-OTHERS = {b"XFSB": (0, "xfs, which grows only while it is mounted"), b"NTFS": (3, "ntfs"), b"_BHRfS_M": (0x10040, "btrfs")}
+OTHERS = {b"XFSB": (0, "xfs, which grows only while it is mounted,"), b"NTFS": (3, "ntfs"), b"_BHRfS_M": (0x10040, "btrfs")}
 
 
 class Unsuitable(XenError):

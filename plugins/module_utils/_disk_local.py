@@ -11,13 +11,12 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ._disk_build import Extent, file_extents, trimmed
 from ._disk_extents import exported
 from ._disk_layout import HEAD, TABLES, Layout
 from ._errors import XenError
+from ._private import new_file, new_folder, remove, write_at
 from ._task import client_task
 from ._transfer import Deadline, Request, Session
 from ._vhd import LARGEST, SparseReader
@@ -79,20 +78,20 @@ class LocalPartition:
         self._before: dict[int, bytes] = {}
         self._front = bytearray()
         try:
-            self._folder = TemporaryDirectory(prefix="xenserver-", dir=folder)
+            self._folder = new_folder(folder)
         except OSError as error:
             raise XenError(f"work_dir {folder!r} cannot be used: {error.strerror or error}") from error
-        self.path = Path(self._folder.name, "partition")
+        self.path = self._folder / "partition"
 
     def close(self) -> None:
-        self._folder.cleanup()
+        remove(self._folder)
 
     def fetch(self, session: Session, vdi: str, disk_size: int, *, label: str, timeout: float) -> None:
         """Read it, and remember what it was."""
         start, size = self.layout.start, self.layout.size
         self._front = bytearray(min(start, HEAD))
         try:
-            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b", buffering=0) as file:
+            with new_file(self.path) as file:
                 file.truncate(size)
                 with disk_extents(session, vdi, disk_size, label=label, timeout=timeout) as extents:
                     for offset, data in extents:
@@ -100,9 +99,9 @@ class LocalPartition:
                             self._front[offset : offset + len(data)] = data[: len(self._front) - offset]
                         first, last = max(start - offset, 0), min(start + size - offset, len(data))
                         if first < last:
-                            os.pwrite(file.fileno(), data[first:last], offset + first - start)
+                            write_at(file.fileno(), data[first:last], offset + first - start)
         except OSError as error:
-            raise XenError(f"{label} cannot be kept in {self._folder.name!r}: {error.strerror or error}; free space, or choose another work_dir") from error
+            raise XenError(f"{label} cannot be kept in {str(self._folder)!r}: {error.strerror or error}; free space, or choose another work_dir") from error
         if self._front[:TABLES] != self.layout.tables[:start]:
             raise XenError(f"{label} changed while it was looked at; run the task again when nobody writes to it")
         self._before = self._hashes()

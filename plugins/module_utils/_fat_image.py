@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ._disk_build import MKFS_VFAT, Tool, find_tool
 from ._errors import XenError
+from ._private import new_file, private_folder
 
 MMD = Tool("mmd", "mtools", "mtools")
 MCOPY = Tool("mcopy", "mtools", "mtools")
@@ -30,14 +29,14 @@ def fat_image(files: Mapping[str, bytes], label: str, size: int) -> Iterator[Pat
 
     It may hold a password: only its owner can read it, and not for longer than it is sent.
     """
-    with TemporaryDirectory(prefix="xenserver-") as directory:
-        path = Path(directory, "image")
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with private_folder() as folder:
+        path = folder / "image"
+        with new_file(path) as file:
             file.truncate(size)
         _run(MKFS_VFAT, ["-n", label, str(path)])
         folders = {"/".join(name.split("/")[:depth]) for name in files for depth in range(1, name.count("/") + 1)}
-        for folder in sorted(folders):
-            _run(MMD, ["-i", str(path), f"::/{folder}"])
+        for name in sorted(folders):
+            _run(MMD, ["-i", str(path), f"::/{name}"])
         for name, data in files.items():
             _run(MCOPY, ["-i", str(path), "-", f"::/{name}"], data)
         yield path

@@ -49,6 +49,9 @@ def check_inputs(params: Mapping[str, Any]) -> None:
         raise XenError(f"there is nothing to write into the disk; give {', '.join(INPUTS[:-1])} or {INPUTS[-1]}")
     if any("\n" in key.strip() for key in params["ssh_keys"] or []):
         raise XenError("an entry of ssh_keys has several lines; give each key on its own")
+    for key in params["ssh_keys"] or []:
+        if len(key.split()) < 2:
+            raise XenError(f"ssh_keys: {key!r} is no public SSH key; write one line such as 'ssh-ed25519 AAAA… name'")
     for file in params["files"] or []:
         check_path(file["path"])
         _mode(file["mode"])

@@ -38,6 +38,9 @@ class Origin:
             algorithm, _colon, digits = self.checksum.partition(":")
             if len(digits) != DIGESTS.get(algorithm) or not re.fullmatch("[0-9a-f]+", digits):
                 raise XenError(f"checksum {self.checksum!r} is none; write sha256: or sha512: and then the hexadecimal digits in lower case")
+        scheme, there, _rest = self.place.partition("://")
+        if there and not self.is_url and scheme.isalnum():
+            raise XenError(f"image {self.place.rpartition('@')[2]!r} cannot be fetched by {scheme}; give an address of http or https, or a local path")
         if self.is_url and urlsplit(self.place).username is not None:
             raise XenError(f"the URL {self.shown} holds a user name; give it in url_headers, as Authorization")
 

@@ -174,7 +174,7 @@ def _write(job: Export, base: str | None) -> None:
     received = _write_changes(job, base) if base else None
     if received is None:
         received = _write_whole(job)
-    job.transfer = {"bytes_received": received, "bytes_total": job.size, "seconds": round(time.monotonic() - began, 3)}
+    job.transfer = {"bytes_sent": received, "bytes_total": job.size, "seconds": round(time.monotonic() - began, 3)}
 
 
 def _write_whole(job: Export) -> int:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from ._disk_build import PAGE, Extent, file_extents, trimmed
 from ._errors import XenError
+from ._private import write_at
 from ._qcow2_file import write_image
 from ._vhd import FOOTER, SparseReader, VhdError
 
@@ -88,10 +89,7 @@ def write_file(read: Read, file: BinaryIO, form: str, size: int, level: int | No
 def patch(extents: Iterator[Extent], file: BinaryIO) -> None:
     """Write extents to their places."""
     for offset, data in extents:
-        view = memoryview(data)
-        while view:
-            done = os.pwrite(file.fileno(), view, offset)
-            view, offset = view[done:], offset + done
+        write_at(file.fileno(), data, offset)
 
 
 def changes(read: Read, size: int) -> Iterator[Extent]:

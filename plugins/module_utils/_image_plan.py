@@ -5,26 +5,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
-from ._codec import format_bytes
-from ._disk_swap import REPLACES
 from ._errors import XenError
 from ._image_absent import is_unfinished, plan_absent, refuse_taken
 from ._image_bytes import Origin
-from ._image_cache import ensure_cached, find_cached, named, remove_leftover
-from ._image_clone import clone
+from ._image_cache import find_cached, named
 from ._image_former import add_note, add_removal, settle
 from ._image_kind import FORMATS
+from ._image_made import keys_of, plan_from_cache, plan_growth, plan_upload
 from ._image_place import Target, plan_attachment
-from ._image_upload import BLANK, CACHED_TIME, IMAGE_ID, ImageJob, create, finish, refuse_smaller, upload
-from ._lookup import NULL, Found, Record, View
+from ._image_upload import BLANK, ImageJob, refuse_smaller
+from ._lookup import Found, Record, View
 from ._plan import Plan, Values
-from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNFINISHED, vdi
-from ._run import CACHED, CACHED_BY
-from ._storage_full import explained
-from ._task import run_task
+from ._render_devices import CONTENT, DISK_TYPE, UNFINISHED, vdi
 from ._vdi import UNBORN, data_at_least, grows_to, is_exact, refuse_without_room, rounding
 from ._vdi_find import one_or_none, refuse_in_use, sr_or_default
 
@@ -86,7 +80,7 @@ def _plan_existing(job: ImageJob, target: Target, ref: str, record: Record) -> N
     if target.name != name and job.params["name"] is not None:
         predicted["name_label"] = target.name
         job.plan.add(f"rename disk {name!r} to {target.name!r}", lambda: job.session.call("VDI.set_name_label", ref, target.name))
-    keys = _keys(job, record["other_config"])
+    keys = keys_of(job, record["other_config"])
     if keys != record["other_config"]:
         predicted["other_config"] = keys
         job.plan.add(f"set other_config of disk {name!r}", lambda: job.session.call("VDI.set_other_config", ref, keys))
@@ -94,7 +88,7 @@ def _plan_existing(job: ImageJob, target: Target, ref: str, record: Record) -> N
     if wanted is not None:
         refuse_in_use(job.view, record, "resized", "halt the VM, or detach the disk first")
         predicted["virtual_size"] = wanted
-        _plan_growth(job, name, wanted)
+        plan_growth(job, name, wanted)
     shown = vdi(predicted, job.view)
     if wanted is not None:
         shown = {key: value for key, value in shown.items() if key != "used" and (key != "size" or is_exact(wanted))}
@@ -102,14 +96,6 @@ def _plan_existing(job: ImageJob, target: Target, ref: str, record: Record) -> N
     plan_attachment(job, target, shown)
     settle(job, record)
     _results(job, shown)
-
-
-def _keys(job: ImageJob, current: Mapping[str, str]) -> dict[str, str]:
-    """The keys of the disk: what it has, but for the marks of a cached image, and what is asked for."""
-    params = job.params
-    asked = {DISK_TYPE: params["disk_type"], OWNER: params["owner"], **job.properties}
-    kept = {key: value for key, value in current.items() if key not in (IMAGE_ID, CACHED_TIME, CACHED, CACHED_BY, REPLACES)}
-    return {**kept, **{key: value for key, value in asked.items() if value is not None}}
 
 
 # A disk to be made
@@ -128,7 +114,7 @@ def _plan_new(job: ImageJob, target: Target, found: Found | None) -> None:
         # Only a full copy of a cached image takes room that is known beforehand.
         data = data_at_least(job.view, job.cached[1]) if job.cached and job.params["full_copy"] else 0
         refuse_without_room(job.sr[1], target.name, size, data)
-    keys = _plan_from_cache(job, target) if from_cache else _plan_upload(job, target)
+    keys = plan_from_cache(job, target) if from_cache else plan_upload(job, target)
     record = {
         **UNBORN,
         **BLANK,
@@ -185,70 +171,6 @@ def _replaced(job: ImageJob, target: Target, found: Found | None) -> Record | No
         )
     refuse_taken(job, target, record, "replaced")
     return record
-
-
-def _plan_from_cache(job: ImageJob, target: Target) -> dict[str, str]:
-    """Upload the image to the cache when it is not there, then clone or copy it. A cached image stays when a later step fails."""
-    where = f"storage repository {job.sr[1]['name_label']!r}"
-    if job.cached is None:
-        job.plan.add(f"upload image {job.origin.name!r} to the cache on {where}", lambda: ensure_cached(job))
-    verb = _copy if job.params["full_copy"] else _clone
-    job.plan.add(f"make disk {target.name!r} of the cached image", lambda: verb(job, target), lambda: job.session.call("VDI.destroy", job.ref))
-    if target.size is not None and (job.cached is None or job.cached[1]["virtual_size"] < target.size):
-        _plan_growth(job, target.name, target.size)
-    return _keys(job, job.cached[1]["other_config"] if job.cached else {**job.properties, DISK_TYPE: job.disk_type})
-
-
-def _clone(job: ImageJob, target: Target) -> None:
-    source, record = _cached(job)
-    keys = _keys(job, record["other_config"])
-    try:
-        clone(job, (source, record), target.name, keys)
-        finish(job, job.ref, keys)
-    except BaseException:
-        if job.ref:
-            remove_leftover(job, job.ref)
-        raise
-
-
-def _copy(job: ImageJob, target: Target) -> None:
-    """Into a disk that says it is unfinished: a copy made by xapi looks like its source before it is complete."""
-    source, record = _cached(job)
-    keys = _keys(job, record["other_config"])
-    job.ref = create(job, target.name, keys.get(DISK_TYPE, ""), record["virtual_size"], {key: value for key, value in keys.items() if key != CONTENT})
-    try:
-        with explained(job.session, job.sr[0], f"disk {target.name!r}", record["virtual_size"]):
-            run_task(job.session, "VDI.copy", source, NULL, NULL, job.ref, timeout=job.timeout, what=f"a copy of image {job.origin.name}")
-    except BaseException:
-        remove_leftover(job, job.ref)
-        raise
-    finish(job, job.ref, keys)
-
-
-def _cached(job: ImageJob) -> Found:
-    if job.cached is None:
-        raise XenError("the cached image is gone; run the task again")
-    return job.cached
-
-
-def _plan_upload(job: ImageJob, target: Target) -> dict[str, str]:
-    keys = {**_keys(job, {}), DISK_TYPE: job.disk_type}
-
-    def write() -> None:
-        job.ref = upload(job, target.name, job.disk_type, keys, target.size)
-
-    job.plan.add(f"write image {job.origin.name!r} to disk {target.name!r}", write, lambda: job.session.call("VDI.destroy", job.ref))
-    return keys
-
-
-def _plan_growth(job: ImageJob, name: str, size: int) -> None:
-    def grow() -> None:
-        # A disk that was written directly has its size; a clone has that of the image.
-        current = job.cached[1]["virtual_size"] if job.cached else job.session.call("VDI.get_virtual_size", job.ref)
-        if current < size:
-            job.session.call("VDI.resize", job.ref, size)
-
-    job.plan.add(f"grow disk {name!r} to {format_bytes(size)}", grow)
 
 
 def _results(job: ImageJob, shown: Values) -> None:

@@ -23,7 +23,7 @@ from ._storage_full import explained
 from ._task import run_task
 
 if TYPE_CHECKING:
-    from ._image_source import Image
+    from ._image_extents import Image
 
 # Marks of the old driver on a cached image (driver-operations §2), and its label.
 IMAGE_ID, CACHED_TIME = "image-id", "cached-time"
@@ -83,7 +83,7 @@ class ImageJob:
             # The formats of images are compiled only where an image is read: most disks are made of the cached one.
             from ._image_source import opened
 
-            with opened(self.origin, self.params["format"], look=True) as image:
+            with opened(self.origin, self.params["format"], look=True, timeout=self.timeout) as image:
                 self.image = image
         return self.image
 
@@ -112,7 +112,7 @@ def upload(
     from ._disk_extents import import_extents
     from ._image_source import opened
 
-    with opened(job.origin, job.params["format"]) as image:
+    with opened(job.origin, job.params["format"], timeout=job.timeout) as image:
         job.image = image
         if image.size is None:
             raise XenError("the image does not say how large it is; unpack it first")

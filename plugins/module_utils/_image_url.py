@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,8 @@ from typing import Any
 
 from ._errors import XenError
 from ._image_bytes import FOOTER, PIECE, Bytes, Origin, compare, file_facts
+from ._private import new_file, private_folder
+from ._transfer import Deadline
 
 TIMEOUT = 60.0  # seconds for one answer or piece
 
@@ -55,16 +55,16 @@ def _answer(origin: Origin, **extra: str) -> Iterator[Any]:
 
 
 @contextmanager
-def opened_url(origin: Origin) -> Iterator[tuple[Bytes, Callable[[], None]]]:
+def opened_url(origin: Origin, deadline: Deadline) -> Iterator[tuple[Bytes, Callable[[], None]]]:
     """The bytes behind a URL, and a function to call at their end: it refuses a cut or changed image."""
     with _answer(origin) as answer:
-        body = _Body(origin, answer)
+        body = _Body(origin, answer, deadline)
         yield Bytes(body.read, body.size), body.end
 
 
 class _Body:
-    def __init__(self, origin: Origin, answer: Any) -> None:
-        self._origin, self._answer = origin, answer
+    def __init__(self, origin: Origin, answer: Any, deadline: Deadline) -> None:
+        self._origin, self._answer, self._deadline = origin, answer, deadline
         length = answer.headers.get("Content-Length", "")
         self.size = int(length) if length.isdigit() else None
         if self.size == 0:
@@ -73,16 +73,25 @@ class _Body:
         self._digest = hashlib.new(origin.checksum.partition(":")[0]) if origin.checksum else None
 
     def read(self, most: int) -> bytes:
-        try:
-            data: bytes = self._answer.read(min(most, PIECE))
-        except (OSError, HTTPException) as error:
-            raise XenError(f"{self._origin.shown} broke off after {self._received} bytes: {error or type(error).__name__}; run the task again") from None
+        data = self._some(min(most, PIECE))
         self._received += len(data)
         if self._digest:
             self._digest.update(data)
         if not data and self.size is not None and self._received < self.size:
             raise XenError(f"{self._origin.shown} broke off after {self._received} of {self.size} bytes; run the task again")
         return data
+
+    def _some(self, most: int) -> bytes:
+        """As many bytes, fewer only at the end. The time is looked at with every packet: a server may send one byte a minute."""
+        parts, left = [], most
+        try:
+            while left and (data := self._answer.read1(left)):
+                self._deadline.check()
+                parts.append(data)
+                left -= len(data)
+        except (OSError, HTTPException) as error:
+            raise XenError(f"{self._origin.shown} broke off after {self._received} bytes: {error or type(error).__name__}; run the task again") from None
+        return b"".join(parts)
 
     def end(self) -> None:
         while self.read(PIECE):
@@ -100,16 +109,16 @@ def last_bytes(origin: Origin) -> bytes:
 @contextmanager
 def spooled(origin: Origin, source: Bytes, end: Callable[[], None]) -> Iterator[str]:
     """The path of a temporary file with the bytes, for formats that cannot be read front to back."""
-    with tempfile.TemporaryDirectory(prefix="xen_image_") as folder:
+    with private_folder() as folder:
         free = shutil.disk_usage(folder).free
         if source.size is not None and source.size > free:
             raise XenError(f"{origin.shown} has {source.size} bytes and has to be fetched to {folder}, where {free} are free; set TMPDIR to a larger place")
-        path = os.path.join(folder, "image")
+        path = folder / "image"
         try:
-            with open(path, "wb", buffering=0) as file:
+            with new_file(path) as file:
                 while data := source.read(PIECE):
                     file.write(data)
         except OSError as error:
             raise XenError(f"{origin.shown} cannot be kept in {folder}: {error.strerror or error}; set TMPDIR to a larger place") from error
         end()
-        yield path
+        yield str(path)

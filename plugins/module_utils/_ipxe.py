@@ -96,7 +96,7 @@ def _script(params: dict[str, Any]) -> str:
         raise XenError(f"boot_menu_url {url!r} is no address that iPXE can load; write it as http://server/menu.ipxe")
     missing = [name for name in ("address", "gateway") if params[name] is None]
     if missing:
-        raise XenError(f"there is no {' and no '.join(missing)}, but iPXE is to have a static address")
+        raise XenError(f"there is no {' and no '.join(missing)}, but iPXE is to have a static address; give {'it' if len(missing) == 1 else 'both'}")
     address, _slash, prefix = params["address"].partition("/")
     if bool(prefix) == (params["netmask"] is not None):
         raise XenError("address needs its netmask in one way: as 192.0.2.7/24, or by the option netmask")

@@ -28,7 +28,7 @@ SR_OPTIONS: dict[str, dict[str, Any]] = {
     "attached": {"type": "bool"},
 }
 # Types whose storage is reached over a network, so that all hosts can use it (names of the sm project's drivers).
-NETWORKED = {"nfs", "smb", "cifs", "iso", "lvmoiscsi", "lvmohba", "lvmofcoe", "cephfs", "glusterfs", "gfs2", "moosefs"}
+NETWORKED = {"nfs", "smb", "cifs", "iso", "iscsi", "lvmoiscsi", "lvmohba", "lvmofcoe", "cephfs", "glusterfs", "gfs2", "moosefs"}
 
 
 @dataclass

@@ -234,17 +234,17 @@ def _sigterm_unwinds() -> Iterator[None]:
         yield
         return
 
+    terminated = False
+
     def unwind(_number: int, _frame: Any) -> None:
+        nonlocal terminated
+        terminated = True  # Whatever becomes of the exception: clean-up that it interrupts may raise one of its own.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one must not interrupt the logout.
         raise Terminated
 
     previous = signal.signal(signal.SIGTERM, unwind)
-    terminated = False
     try:
         yield
-    except Terminated:
-        terminated = True
-        raise
     finally:
         signal.signal(signal.SIGTERM, previous)
         if terminated:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import tarfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _partition, _vhd
-from ansible_collections.xapi.xenserver.plugins.module_utils._errors import XenError
+from ansible_collections.xapi.xenserver.plugins.module_utils._errors import TimedOut, XenError
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_bytes import Origin
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_source import opened
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_url import identity
@@ -347,6 +349,9 @@ def test_a_damaged_head_never_crashes(noise: list[tuple[int, int]], kind: str, t
 
 # URLs
 
+# More than is needed to know what an image is.
+LOOKED_AT = 3 * MIB // 2
+
 
 class Handler(SimpleHTTPRequestHandler):
     """Serves files, with parts when asked; notes the requests."""
@@ -355,6 +360,8 @@ class Handler(SimpleHTTPRequestHandler):
     parts = True
     cut = 0
     port = 0
+    # Set when a slow body may end. What is looked at first comes at once.
+    drips: threading.Event | None = None
 
     def log_message(self, *_arguments: Any) -> None:
         pass
@@ -381,7 +388,15 @@ class Handler(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
         self.end_headers()
-        self.wfile.write(data[: len(data) - self.cut])
+        if self.drips is None or self.command != "GET" or status == 206:
+            self.wfile.write(data[: len(data) - self.cut])
+            return
+        with contextlib.suppress(OSError):
+            self.wfile.write(data[:LOOKED_AT])
+            for position in range(LOOKED_AT, len(data)):
+                self.wfile.write(data[position : position + 1])
+                if self.drips.wait(0.05):
+                    return
 
 
 @pytest.fixture
@@ -437,6 +452,8 @@ def test_a_url_without_an_image(web: Any) -> None:
         content(Origin(f"{web[0]}/missing?token=secret"))
     with pytest.raises(XenError, match="cannot be fetched"):
         content(Origin("http://127.0.0.1:9/none"))
+    with pytest.raises(XenError, match=r"image 'example.com/x' cannot be fetched by ftp; give an address of http or https, or a local path"):
+        Origin("ftp://me:secret@example.com/x")
     with pytest.raises(XenError, match="holds a user name") as caught:
         Origin("http://me:secret@127.0.0.1/x")
     assert "secret" not in str(caught.value)
@@ -460,6 +477,46 @@ def test_a_qcow2_behind_a_url_leaves_nothing_behind(web: Any, tmp_path: Path, mo
     (folder / "image").write_bytes(gzip.compress(DISK))
     content(Origin(f"{url}/image"))
     assert list(temporary.iterdir()) == []
+
+
+# Time
+
+
+def test_a_small_file_that_unpacks_to_much_ends_in_time(tmp_path: Path) -> None:
+    """4 MiB of zeros over and over, a hundredth of a second each: all of it would take ten seconds."""
+    piece = gzip.compress(bytes(4 * MIB))
+    with (tmp_path / "image.gz").open("wb") as file:
+        for _number in range(800):
+            file.write(piece)
+    began = time.monotonic()
+    with (
+        pytest.raises(TimedOut, match=r"gave up waiting for image .*image.gz to be read after 0.3 seconds"),
+        opened(Origin(str(tmp_path / "image.gz")), "auto", timeout=0.3),
+    ):
+        pass
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("pack", [pytest.param(bytes, id="streamed"), pytest.param(gzip.compress, id="fetched")])
+def test_a_server_that_drips_is_given_up(pack: Callable[[bytes], bytes], web: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, handler, folder = web
+    handler.drips = threading.Event()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    (folder / "image").write_bytes(pack(random.Random(2).randbytes(LOOKED_AT + 100)))
+    try:
+        with pytest.raises(TimedOut, match=f"gave up waiting for image {url}/image to be read after 0.3 seconds"):
+            read_all(Origin(f"{url}/image"), timeout=0.3)
+    finally:
+        handler.drips.set()
+    assert list(temporary.iterdir()) == []
+
+
+def read_all(origin: Origin, timeout: float) -> None:
+    with opened(origin, "auto", timeout=timeout) as image:
+        for _extent in image.extents():
+            pass
 
 
 # Identity

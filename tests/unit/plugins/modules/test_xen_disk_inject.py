@@ -175,6 +175,7 @@ def test_full_filesystem_is_told(inject: Run, simulator: Simulator, tmp_path: Pa
         pytest.param({"interfaces": [{}]}, "interface eth0 has no address", id="no address"),
         pytest.param({"interfaces": [{"mac": "x", "address": "192.0.2.5/24"}]}, "mac 'x' is no MAC address", id="mac"),
         pytest.param({"ssh_keys": ["a\nb"]}, "has several lines", id="lines"),
+        pytest.param({"ssh_keys": ["nonsense"]}, "ssh_keys: 'nonsense' is no public SSH key; write one line", id="key"),
         pytest.param({"ssh_keys": [KEY], "partition": 2}, "the disk has no partition 2; it has 1; use a config drive", id="partition"),
     ],
 )

@@ -92,7 +92,7 @@ def test_the_file_holds_the_disk_and_a_rerun_changes_nothing(form: str, run_serv
     assert read_back(dest) == DISK
     assert outcome["image"]["checksum"] == f"sha256:{hashlib.sha256(dest.read_bytes()).hexdigest()}"
     assert (outcome["image"]["size"], outcome["image"]["disk_size"]) == (dest.stat().st_size, SIZE)
-    assert outcome["transfer"]["bytes_received"] < SIZE, "zeros came over the network"
+    assert outcome["transfer"]["bytes_sent"] < SIZE, "zeros came over the network"
     assert dest.stat().st_mode & 0o777 == 0o600
     again = run_served("xen_image_export", vdi="data", dest=str(dest), format=form)
     assert (again.changed, again["image"]) == (False, outcome["image"])
@@ -191,7 +191,7 @@ class TestSnapshots:
         expected[3 * MIB : 3 * MIB + 100_000] = bytes(100_000)
         assert dest.read_bytes() == expected
         assert outcome["image"]["checksum"] == f"sha256:{hashlib.sha256(expected).hexdigest()}"
-        assert outcome["transfer"]["bytes_received"] < whole["transfer"]["bytes_received"] + 3 * MIB
+        assert outcome["transfer"]["bytes_sent"] < whole["transfer"]["bytes_sent"] + 3 * MIB
         assert not run_served("xen_image_export", vdi=second, dest=str(dest)).changed
 
     def test_an_interrupted_change_is_made_good(self, run_served: Run, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

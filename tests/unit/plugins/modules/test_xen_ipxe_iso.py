@@ -127,7 +127,7 @@ def test_another_image_of_ipxe_is_another_content(ipxe: Run, simulator: Simulato
         pytest.param({"src": __file__}, "cannot be read as an ISO image", id="no iso"),
         pytest.param({"boot_menu_url": "menu.ipxe"}, "boot_menu_url 'menu.ipxe' is no address that iPXE can load", id="url"),
         pytest.param({"boot_menu_url": "http://x/\nshell"}, "is no address that iPXE can load", id="url with a line"),
-        pytest.param({"address": None}, "there is no address, but iPXE is to have a static address", id="no address"),
+        pytest.param({"address": None}, "there is no address, but iPXE is to have a static address; give it", id="no address"),
         pytest.param({"address": "192.0.2.7"}, "address needs its netmask in one way", id="no netmask"),
         pytest.param({"netmask": "255.255.255.0"}, "address needs its netmask in one way", id="two netmasks"),
         pytest.param({"address": "192.0.2.700/24"}, "is no IPv4 address", id="address"),

@@ -17,6 +17,7 @@ from .machines import MACHINES, named, new_disk, start, the
 THREE = {**MACHINES, "hosts": [{**MACHINES["hosts"][0], "name": f"xs{number}", "address": f"127.0.0.{number}"} for number in (1, 2, 3)]}
 NFS = {"type": "nfs", "device_config": {"server": "nfs.example.com", "serverpath": "/export/test"}}
 LOCAL = {"type": "ext", "host": "xs2", "device_config": {"device": "/dev/sdb"}}
+LOCAL_TYPES = {"ext", "lvm", "file", "udev", "dummy"}
 UUID = "0c5f0a5e-8f8b-4b44-9bb1-5b9d84f1d1e9"
 
 SCENARIO = Scenario(
@@ -147,6 +148,51 @@ def test_coordinator_is_first_and_last(run_module: Run, simulator: Simulator) ->
     up = run_module("xen_sr", name="shared", attached=True)
     assert [hosts[call.params[0]] for call in down.calls if call.method == "Async.PBD.unplug"] == [False, False, True]
     assert [hosts[call.params[0]] for call in up.calls if call.method == "Async.PBD.plug"] == [True, False, False]
+
+
+# Every type
+
+ISCSI = {"target": "storage.example.com", "targetIQN": "iqn.2026-11.com.example:a", "SCSIid": "36001405a"}
+TYPES: dict[str, dict[str, str]] = {
+    "dummy": {},
+    "ext": {"device": "/dev/sdb"},
+    "file": {"location": "/srv/disks"},
+    "iscsi": ISCSI,
+    "iso": {"location": "nfs.example.com:/export/images", "type": "nfs_iso"},
+    "lvm": {"device": "/dev/sdb"},
+    "lvmoiscsi": ISCSI,
+    "nfs": NFS["device_config"],
+    "smb": {"server": "//files/share", "username": "backup"},
+    "udev": {"location": "/dev/xapi/block"},
+}
+
+
+def test_every_type_of_the_pool_is_tried(simulator: Simulator) -> None:
+    assert set(simulator.session().SR.get_supported_types()) == TYPES.keys()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_life_of_every_type(run_module: Run, simulator: Simulator, kind: str) -> None:
+    """Created, forgotten, introduced as the same, forgotten or destroyed; each twice."""
+    given: dict[str, Any] = {"type": kind, "device_config": TYPES[kind]}
+    given |= {"host": "xs2"} if kind in LOCAL_TYPES else {}
+    created = run_module("xen_sr", name="one", **given)
+    assert created.changed, created.result
+    assert connections(simulator, "one") == ({"xs2": True} if kind in LOCAL_TYPES else {"xs1": True, "xs2": True, "xs3": True})
+    assert not run_module("xen_sr", name="one", **given).changed
+    assert not run_module("xen_sr", name="one", state="scanned").failed
+    uuid = created["sr"]["uuid"]
+    for _again in range(2):
+        assert not run_module("xen_sr", uuid=uuid, state="forgotten").failed
+    assert not named(simulator, "SR", "one")
+    introduced = run_module("xen_sr", uuid=uuid, new_name="two", **given)
+    assert introduced.changed, introduced.result
+    assert (introduced["sr"]["uuid"], introduced["sr"]["type"]) == (uuid, kind)
+    assert not run_module("xen_sr", uuid=uuid, new_name="two", **given).changed
+    gone = run_module("xen_sr", name="two", state="absent")
+    assert gone.changed, gone.result
+    assert not named(simulator, "SR", "two")
+    assert not run_module("xen_sr", name="two", state="absent").changed
 
 
 # Scanned
