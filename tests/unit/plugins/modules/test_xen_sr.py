@@ -15,7 +15,7 @@ from ..scenario import Do, Scenario
 from .machines import MACHINES, named, new_disk, start, the
 
 THREE = {**MACHINES, "hosts": [{**MACHINES["hosts"][0], "name": f"xs{number}", "address": f"127.0.0.{number}"} for number in (1, 2, 3)]}
-NFS = {"type": "nfs", "device_config": {"server": "nfs.example.com", "serverpath": "/export/test"}}
+NFS: dict[str, Any] = {"type": "nfs", "device_config": {"server": "nfs.example.com", "serverpath": "/export/test"}}
 LOCAL = {"type": "ext", "host": "xs2", "device_config": {"device": "/dev/sdb"}}
 LOCAL_TYPES = {"ext", "lvm", "file", "udev", "dummy"}
 UUID = "0c5f0a5e-8f8b-4b44-9bb1-5b9d84f1d1e9"
