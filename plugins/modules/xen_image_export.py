@@ -116,7 +116,7 @@ transfer:
   returned: when the file was written
   type: dict
   contains:
-    bytes_sent: {description: Bytes that went over the network, from the pool., type: int, returned: when it is done, sample: 1073741824}
+    bytes_sent: {description: "Bytes that went over the network, from the pool.", type: int, returned: when it is done, sample: 1073741824}
     bytes_total: {description: Bytes of the disk., type: int, returned: always, sample: 21474836480}
     seconds: {description: How long it took., type: float, returned: when it is done, sample: 9.213}
 """
