@@ -17,18 +17,6 @@ from ._guest import LONG, Domain
 from ._machines import add_nic, machine, refusal
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
-
-
 @pytest.fixture
 def boot(session: Any) -> Iterator[Callable[..., str]]:
     """Start a VM with that guest inside, with a NIC; its memory is free again after the test."""

@@ -21,18 +21,6 @@ from ._guest import Domain
 from ._machines import machine
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
-
-
 @pytest.fixture
 def boot(simulator: Simulator, session: Any) -> Iterator[Callable[..., str]]:
     """Start a VM with that agent inside; its memory is free again after the test."""

@@ -4,29 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from simulator import Simulator, VirtualClock
+from simulator import Simulator
 from simulator.behaviour._vm_export import Export
 from simulator.behaviour._vm_import_objects import Wanted
 from simulator.engine.context import CURRENT, Context
 
 from ._machines import machine
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 def taken_in(simulator: Simulator, vm: str, sr: str) -> list[str]:

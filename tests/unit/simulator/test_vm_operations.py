@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure, Simulator, VirtualClock
+from simulator import NULL, Failure, Simulator
 
 from ._machines import machine, only, refusal
 
@@ -25,18 +25,6 @@ STATES = {
     "Paused": "unpause hard_reboot hard_shutdown checkpoint snapshot metadata_export",
     "Suspended": "resume resume_on hard_shutdown checkpoint migrate_send destroy export snapshot metadata_export",
 }
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 @pytest.fixture

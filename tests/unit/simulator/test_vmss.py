@@ -4,28 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from simulator import Simulator, VirtualClock
-
 from ._machines import machine, refusal
 
 DAILY = {"hour": "3", "min": "15"}
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 def made(session: Any, frequency: str = "daily", schedule: dict[str, str] | None = None, **fields: Any) -> str:
