@@ -136,6 +136,23 @@ def pass_time(simulator: Simulator, seconds: float) -> None:
     simulator.run(work())
 
 
+def test_a_drive_that_names_a_base_copy_goes_after_it(simulator: Simulator, session: Any, nfs: str, vm: str) -> None:
+    """Facts 2: what points at nothing is swept a while later, also when nobody destroyed the disk but the collector."""
+    vdi = make(session, nfs)
+    write(simulator, vdi, b"x")
+    snapshot = session.VDI.snapshot(vdi)
+    base = session.VDI.get_by_uuid(session.VDI.get_sm_config(vdi)["vhd-parent"])
+    drive = session.VBD.create({**DRIVE, "VM": vm, "VDI": base, "userdevice": "7", "mode": "RO"})
+    for leaf in (snapshot, vdi):
+        session.VDI.destroy(leaf)
+    assert session.VBD.get_VDI(drive) == base
+    pass_time(simulator, 600)
+    with pytest.raises(Failure, match="HANDLE_INVALID"):
+        session.VDI.get_record(base)
+    with pytest.raises(Failure, match="HANDLE_INVALID"):
+        session.VBD.get_record(drive)
+
+
 def test_a_base_copy_with_one_child_is_merged_after_a_while(simulator: Simulator, session: Any, nfs: str) -> None:
     vdi = make(session, nfs)
     write(simulator, vdi, b"before")
