@@ -19,7 +19,7 @@ import threading
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from . import fault_effects, worlds
 from .behaviour import ALL
@@ -176,7 +176,7 @@ class Simulator:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def __enter__(self) -> Simulator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_unused: object) -> None:

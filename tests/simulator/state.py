@@ -45,7 +45,7 @@ class State:
         self._ledger = Ledger(directory / "state.sqlite")
         self.level = self._checked(directory, api)
         self.store = Store(directory / "disks", self._ledger)
-        self.store.on_change = self._changed
+        self.store.on_change, self.store.settle = self._changed, self.commit
         self._unsaved: dict[tuple[str, str], None] = {}
         self._facts: dict[str, Any] = {}
         self._scheduled = False

@@ -34,6 +34,7 @@ class Store:
         self._ledger = ledger
         self._dropped: list[tuple[str, Repository]] = []
         self.on_change: Callable[[], None] = _nobody
+        self.settle: Callable[[], None] = _nobody  # commits what has changed
         self.repositories: dict[str, Repository] = {}
         self.restored = False  # whether the disks are there already
         if ledger is not None:
@@ -54,7 +55,7 @@ class Store:
         name = folder(name)
         if name not in self.repositories:
             kept = self._ledger is not None
-            self.repositories[name] = Repository(self.directory / name, kept=kept, on_change=self._changed)
+            self.repositories[name] = Repository(self.directory / name, kept=kept, on_change=self._changed, settle=self._settle)
         return self.repositories[name]
 
     def take_over(self, name: str, other: Store) -> None:
@@ -63,7 +64,7 @@ class Store:
         repository = other.repositories.pop(name, None)
         if repository is not None:
             repository.move(self.directory / name)
-            repository.on_change = self._changed
+            repository.on_change, repository.settle = self._changed, self._settle
             self.repositories[name] = repository
             if self._ledger is not None:
                 repository.keep()
@@ -92,6 +93,9 @@ class Store:
 
     def _changed(self) -> None:
         self.on_change()
+
+    def _settle(self) -> None:
+        self.settle()
 
     def save(self, ledger: Ledger) -> None:
         """Write what changed; `clean` once that is committed."""

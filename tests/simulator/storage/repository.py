@@ -18,10 +18,12 @@ from .volume import Volume
 class Repository:
     """Volumes by location. `others` is what else takes room on the same storage."""
 
-    def __init__(self, directory: Path, size: int = 0, *, kept: bool = False, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, directory: Path, size: int = 0, *, kept: bool = False, on_change: Callable[[], None] | None = None, settle: Callable[[], None] | None = None
+    ) -> None:
         self.directory = directory
         self.kept = kept  # whether it outlives the process
-        self.on_change = on_change
+        self.on_change, self.settle = on_change, settle
         self.unsaved: set[str] = set()  # names of volumes, and of logs, that are not in the ledger as they are
         self.unsaved_logs: set[str] = set()
         self.saved_sizes: dict[str, int] = {}
@@ -150,6 +152,9 @@ class Repository:
 
         A leaf takes its parent's bytes and stays; a hidden child gives its own to the parent, and its children with them (SM cleanup.py).
         """
+        if self.kept and self.settle is not None:
+            # A file changes its volume: what the ledger says of it must not be of a time when more volumes read from it.
+            self.settle()
         (child,) = parent.children
         grandparent = parent.parent
         child.move_to(None)

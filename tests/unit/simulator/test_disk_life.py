@@ -13,6 +13,8 @@ import pytest
 
 from simulator import Failure, Simulator, VirtualClock
 
+from ._consistency import StandingSimulator
+
 MIB = 1024 * 1024
 DRIVE = {"bootable": False, "mode": "RW", "type": "Disk", "empty": False, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
 Refusal = Callable[..., list[str]]
@@ -153,20 +155,22 @@ def test_a_drive_that_names_a_base_copy_goes_after_it(simulator: Simulator, sess
         session.VBD.get_record(drive)
 
 
-def test_a_base_copy_with_one_child_is_merged_after_a_while(simulator: Simulator, session: Any, nfs: str) -> None:
-    vdi = make(session, nfs)
-    write(simulator, vdi, b"before")
-    snapshot = session.VDI.snapshot(vdi)
-    write(simulator, vdi, b"after ")
-    base = session.VDI.get_sm_config(vdi)["vhd-parent"]
-    session.VDI.destroy(snapshot)
-    pass_time(simulator, 240)  # SM cleanup.py waits GCPAUSE_DEFAULT_SLEEP, five minutes, before it works
-    assert session.VDI.get_by_uuid(base)
-    pass_time(simulator, 360)
-    with pytest.raises(Failure, match="UUID_INVALID"):
-        session.VDI.get_by_uuid(base)
-    assert "vhd-parent" not in session.VDI.get_sm_config(vdi)
-    assert read(simulator, vdi, 6) == b"after "
+def test_a_base_copy_with_one_child_is_merged_after_a_while() -> None:
+    with StandingSimulator("three_hosts") as simulator:
+        session = simulator.session()
+        vdi = make(session, session.SR.get_by_name_label("NFS storage")[0])
+        write(simulator, vdi, b"before")
+        snapshot = session.VDI.snapshot(vdi)
+        write(simulator, vdi, b"after ")
+        base = session.VDI.get_sm_config(vdi)["vhd-parent"]
+        session.VDI.destroy(snapshot)
+        simulator.let_pass(290)  # SM cleanup.py waits GCPAUSE_DEFAULT_SLEEP, five minutes, before it works
+        assert session.VDI.get_by_uuid(base)
+        simulator.let_pass(20)
+        with pytest.raises(Failure, match="UUID_INVALID"):
+            session.VDI.get_by_uuid(base)
+        assert "vhd-parent" not in session.VDI.get_sm_config(vdi)
+        assert read(simulator, vdi, 6) == b"after "
 
 
 # Migration
