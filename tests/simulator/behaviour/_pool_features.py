@@ -30,6 +30,7 @@ KEYS = {
     "VM_groups": "restrict_vm_groups",
     "GPU": "restrict_gpu",
     "VGPU": "restrict_vgpu",
+    "Integrated_GPU": "restrict_integrated_gpu_passthrough",
     "RBAC": "restrict_rbac",
     "AD": "restrict_ad",
     "WLB": "restrict_wlb",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.failure import EPOCH, NULL, Failure
 from . import _vm_memory as memory
-from ._vm_base import VmBase
+from ._vm_hardware import Hardware
 from ._vm_platform import is_true
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def as_read_back(data: Mapping[str, str]) -> dict[str, str]:
     return {**{"/".join(part[:depth]): "" for part in parts for depth in range(1, len(part))}, **kept}
 
 
-class Domain(VmBase):
+class Domain(Hardware):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._last_domid: dict[str, int] = {}
@@ -66,6 +66,7 @@ class Domain(VmBase):
             resident_on=host,
             scheduled_to_be_resident_on=NULL,
         )
+        self.plug_hardware(ref, host)
         self._open_consoles(ref, host)
         self._measure(ref, kind, now)
         self.update_devices(ref)
@@ -173,7 +174,7 @@ class Domain(VmBase):
             keeps_host = state == "Suspended" and "checkpoint" in self.busy_with(ref)
             if not keeps_host:
                 self.db.update("VM", ref, resident_on=NULL, scheduled_to_be_resident_on=NULL, domid=-1)
-                self._release_hardware(ref)
+                self.release_hardware(ref)
         self.update_operations(ref)
 
     def _detach_devices(self, ref: str) -> None:
@@ -185,13 +186,6 @@ class Domain(VmBase):
         for cls, devices in (("VGPU", row["VGPUs"]), ("VUSB", row["VUSBs"])):
             for device in devices:
                 self.db.set(cls, device, "currently_attached", False)
-
-    def _release_hardware(self, ref: str) -> None:
-        row = self.row(ref)
-        for vgpu in row["VGPUs"]:
-            self.db.update("VGPU", vgpu, resident_on=NULL, scheduled_to_be_resident_on=NULL)
-        if row["attached_PCIs"]:
-            self.db.set("VM", ref, "attached_PCIs", [])
 
     # What the guest part does with it
 

@@ -76,10 +76,12 @@ class Lifecycle(Sleep):
         async with self.engine.operations.hold("host", host, operation):
             self.db.set("VM", ref, "scheduled_to_be_resident_on", host)
             try:
+                self.reserve_hardware(ref, host)
                 await self._boot_here(ref, host, paused=paused)
             finally:
                 if self.db.exists("VM", ref):
                     self.db.set("VM", ref, "scheduled_to_be_resident_on", NULL)
+                    self.drop_reservations(ref)
 
     async def _boot_here(self, ref: str, host: str, *, paused: bool) -> None:
         row = self.row(ref)

@@ -47,12 +47,14 @@ class Migration(Templates):
         async with self.engine.operations.hold("host", host, "vm_migrate"):
             self.db.set("VM", ref, "scheduled_to_be_resident_on", host)
             try:
+                self.reserve_hardware(ref, host)
                 self.other("network").attach_for_vm(host, ref)
                 self._close_consoles(ref)
                 self.build(ref, host, paused=False, fresh=False)
             finally:
                 if self.db.exists("VM", ref):
                     self.db.set("VM", ref, "scheduled_to_be_resident_on", NULL)
+                    self.drop_reservations(ref)
 
     def report_migrated(self, ref: str, source: str, host: str) -> None:
         old, new = self.db.row("host", source), self.db.row("host", host)

@@ -185,7 +185,7 @@ class Check:
         if op in MOVING and self.row["attached_PCIs"]:
             raise Failure("VM_HAS_PCI_ATTACHED", self.ref)
         harmless = (op, self.row["power_state"]) in (("migrate_send", "Halted"), ("checkpoint", "Suspended"))
-        if op in MOVING and self.row["VGPUs"] and not harmless:
+        if op in MOVING and self.row["VGPUs"] and not harmless and not self.engine.behaviours["VM"].can_move_with_gpus(self.ref):
             raise Failure("VM_HAS_VGPU", self.ref)
         if self.row["VUSBs"] and op in (*MOVING, "snapshot"):
             raise Failure("VM_HAS_VUSBS", self.ref)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..engine.failure import NULL, Failure
 from . import _vm_memory as memory
-from ._vm_base import VmBase
+from ._vm_hardware import Hardware
 from ._vm_platform import is_true
 
 NO_COREDUMP = "cannot invoke a coredump of an HVM, PVH or PV-in-PVH domain"
@@ -17,7 +17,7 @@ OTHER_VENDOR = "VM last booted on a host which had a CPU from a different vendor
 ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
 
 
-class Placement(VmBase):
+class Placement(Hardware):
     def assert_can_boot_here(self, ref: str, host: str) -> None:
         self.require_bootable(ref, host, check_cpu=True)
 
@@ -36,7 +36,7 @@ class Placement(VmBase):
         if check_storage:
             self.require_storage(ref, host, self._needed_disks(ref))
         self.other("network").require_available(ref, host, [self.db.get("VIF", vif, "network") for vif in row["VIFs"]])
-        self._require_hardware(ref, host)
+        self.require_hardware(ref, host)
         if memory.kind_of(row) != "pv" and not any(c.startswith("hvm-") for c in self.db.get("host", host, "capabilities")):
             raise Failure("VM_HVM_REQUIRED", ref)
         needed, free = memory.to_start(row), memory.free(self.engine, host, without=ref)
@@ -113,16 +113,6 @@ class Placement(VmBase):
             sr = self.db.get("VDI", vdi, "SR")
             if not self.sees(host, sr):
                 raise Failure("VM_REQUIRES_SR", ref, sr)
-
-    def _require_hardware(self, ref: str, host: str) -> None:
-        """GPUs and USB devices that only some hosts have."""
-        row = self.row(ref)
-        if row["VGPUs"]:
-            self.other("VGPU").require_available(ref, host)
-        for vusb in row["VUSBs"]:
-            group = self.db.get("VUSB", vusb, "USB_group")
-            if not any(self.db.get("PUSB", pusb, "host") == host for pusb in self.db.get("USB_group", group, "PUSBs")):
-                raise Failure("OPERATION_NOT_ALLOWED", f"VUSB {vusb} is not available on Host {host}")
 
     def _require_cpus(self, row: dict[str, Any], host: str) -> None:
         present = int(self.db.get("host", host, "cpu_info")["cpu_count"])

@@ -99,6 +99,7 @@ class Sleep(Placement, Records):
             self.reset(ref, "Halted")
             raise Failure("VM_HAS_NO_SUSPEND_VDI", "VM", ref)
         async with self.engine.operations.hold("host", host, "vm_resume"):
+            self.reserve_hardware(ref, host)
             self.build(ref, host, paused=paused, fresh=False)
             await self.drop_image(ref)
 

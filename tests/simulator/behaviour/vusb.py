@@ -1,17 +1,20 @@
 # Copyright: (c) 2026, the xapi.xenserver authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VUSB, PUSB and USB_group: USB devices passed through (X/xapi_vusb.ml, xapi_usb_group.ml)."""
+"""VUSB, PUSB and USB_group: USB devices passed through (X/xapi_vusb.ml, xapi_vusb_helpers.ml, xapi_pusb.ml, xapi_usb_group.ml)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ..engine.behaviour import Behaviour, operation
-from ..engine.failure import Failure
+from ..engine.failure import Failure, internal_error
 from . import _pool_features
+from . import _vm_memory as memory
 from ._progress import other_operations
 
 MOST = 6
+# Operations of the VM during which its devices stay as they are.
+IN_THE_WAY = ("clean_shutdown", "hard_shutdown", "suspend", "pause")
 
 
 class Vusb(Behaviour):
@@ -33,10 +36,11 @@ class Vusb(Behaviour):
             raise Failure("DEVICE_ALREADY_ATTACHED", ref)
         if op == "unplug" and not row["currently_attached"]:
             raise Failure("DEVICE_ALREADY_DETACHED", ref)
+        for running in self.db.get("VM", row["VM"], "current_operations").values():
+            if running in IN_THE_WAY:
+                raise Failure("OPERATION_NOT_ALLOWED", f"Current operation on VM:{row['VM']} is {running}")
 
     def create(self, vm: str, group: str, other_config: dict[str, str]) -> str:
-        self.existing("VM", vm)
-        self.existing("USB_group", group)
         _pool_features.require(self.engine, "USB_passthrough")
         if len(self.db.get("VM", vm, "VUSBs")) >= MOST:
             raise Failure("TOO_MANY_VUSBS", str(MOST))
@@ -48,6 +52,9 @@ class Vusb(Behaviour):
 
     @operation("unplug")
     def unplug(self, ref: str) -> None:
+        # Only QEMU passes USB devices through.
+        if memory.kind_of(self.db.row("VM", self.row(ref)["VM"])) != "hvm":
+            raise internal_error(f"vusb_unplug: Unable to unplug vusb {ref}")
         self.db.set("VUSB", ref, "currently_attached", False)
 
     def destroy(self, ref: str) -> None:
@@ -64,16 +71,33 @@ class Pusb(Behaviour):
         """The hosts' USB devices are what the world says; nobody plugs one in."""
         self.existing("host", host)
 
-    def set_passthrough_enabled(self, ref: str, value: bool) -> None:
-        _pool_features.require(self.engine, "USB_passthrough")
-        row = self.row(ref)
-        vusbs = self.db.get("USB_group", row["USB_group"], "VUSBs") if self.is_set("USB_group", row["USB_group"]) else []
-        attached = [vusb for vusb in vusbs if self.db.get("VUSB", vusb, "currently_attached")]
-        if not value and attached:
-            raise Failure("USB_ALREADY_ATTACHED", ref, self.db.get("VUSB", attached[0], "VM"))
-        for vusb in vusbs if not value else ():
-            self.db.delete("VUSB", vusb)
+    async def set_passthrough_enabled(self, ref: str, value: bool) -> None:
+        path, removable = self.row(ref)["path"], self.db.where("SR", type="udev")
+        if value:
+            for vdi in [vdi for sr in removable for vdi in self.db.get("SR", sr, "VDIs")]:
+                if self.db.get("VDI", vdi, "sm_config").get("usb_path", "") == path:
+                    await self._take_from_storage(ref, vdi)
+        else:
+            self._discard_vusbs(ref)
         self.db.set("PUSB", ref, "passthrough_enabled", value)
+        for sr in removable if not value else ():
+            # A stick that nobody passes through is storage again.
+            await self.other("SR").scan(sr)
+
+    async def _take_from_storage(self, ref: str, vdi: str) -> None:
+        """A stick is storage or is passed through, not both."""
+        if self.db.get("VDI", vdi, "VBDs"):
+            raise Failure("PUSB_VDI_CONFLICT", ref, vdi)
+        await self.other("VDI").forget(vdi)
+
+    def _discard_vusbs(self, ref: str) -> None:
+        group = self.row(ref)["USB_group"]
+        vusbs = list(self.db.get("USB_group", group, "VUSBs"))
+        for vusb in vusbs:
+            if self.db.get("VUSB", vusb, "currently_attached"):
+                raise Failure("USB_ALREADY_ATTACHED", ref, self.db.get("VUSB", vusb, "VM"))
+        for vusb in vusbs:
+            self.db.delete("VUSB", vusb)
 
 
 class UsbGroup(Behaviour):

@@ -65,7 +65,8 @@ class Builder:
     def add(self, xen_class: str, *layers: Mapping[str, Any], **fields: Any) -> str:
         """A record of `xen_class`: its prototype, then each layer of differences, then `fields`; returns the new reference."""
         record: dict[str, Any] = {}
-        prototype = self.prototypes[xen_class]
+        # Of classes that no recording has, the data model's defaults are filled in later.
+        prototype = self.prototypes.get(xen_class, {})
         for layer in (prototype if isinstance(prototype, dict) else {}, *layers, fields):
             record.update(layer)
         for field, value in record.items():
@@ -73,7 +74,7 @@ class Builder:
                 record[field] = _own(value)
         record["uuid"] = self.identifier()
         reference = f"OpaqueRef:{self.identifier()}"
-        self.records[xen_class][reference] = record
+        self.records.setdefault(xen_class, {})[reference] = record
         return reference
 
     def find(self, xen_class: str, name: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import devices
 from .sizes import size
 from .symbols import TIME
 
@@ -44,6 +45,7 @@ def _host(builder: Builder, row: dict[str, Any]) -> str:
     for number in range(cpus):
         builder.add("host_cpu", host=host, number=number)
     builder.add("PCI", host=host)
+    devices.of_host(builder, host, row)
     for kind in ("host", "host_internal"):
         builder.add("Certificate", host=host, type=kind, not_before=TIME, not_after="20361120T00:00:00Z")
     return host
