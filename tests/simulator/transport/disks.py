@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpVersion10
 
-from ..engine.failure import Failure, internal_error
+from ..engine.failure import Failure
 from ..storage import vhd
 from . import disk_streams, disk_tar
 from .disk_streams import Ended, Progress, io_error
+from .hostless import encoding_of
 from .http import Listener
 from .pages import Refused, page
-from .transfer import Request, authorised, late_page, redirect, spelled, under_task
+from .transfer import Request, Uncaught, authorised, late_page, missing, printed, redirect, sr_of, under_task
 from .wire import Streamed
 
 CONTENT_TYPES = {"raw": "application/octet-stream", "vhd": "application/vhd", "tar": "application/x-tar", "qcow2": "application/x-qemu-disk"}
@@ -24,6 +27,8 @@ SINCE = {"qcow2": ("26",)}
 SENDERS = {"vhd": disk_streams.send_vhd, "qcow2": disk_streams.send_qcow2}
 # Seconds between two looks at whether a client that says nothing more is still there.
 LOOK_AGAIN = 0.2
+# What an import that fails writes before the page 500, behind its 200 too (H/http.ml http_400_badrequest).
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nCache-Control: no-cache, no-store\r\n\r\n"
 
 
 class Answered(Failure):
@@ -32,10 +37,6 @@ class Answered(Failure):
     def __init__(self, status: int, reason: str, sentence: str) -> None:
         super().__init__("INTERNAL_ERROR", sentence)
         self.status, self.reason = status, reason
-
-
-class Uncaught(Failure):
-    """An exception of the toolstack's language: a task holds it as INTERNAL_ERROR, a page prints it as it is."""
 
 
 def _format(request: Request) -> str:
@@ -50,12 +51,11 @@ def _format(request: Request) -> str:
 
 def _other_host(request: Request, sr: str) -> str | None:
     """The host to send the client to, when this one does not see the SR."""
-    seers: list[str] = request.engine.behaviours["SR"].hosts_that_see(sr)
-    if request.listener.host in seers:
-        return None
-    if not seers:
+    vms: Any = request.engine.behaviours["VM"]
+    if not request.engine.db.exists("SR", sr):
+        # No host sees an SR that there is not.
         raise Failure("NO_HOSTS_AVAILABLE")
-    return seers[0]
+    return None if vms.sees(request.listener.host, sr) else str(vms.choose_any_host_seeing([sr]))
 
 
 # In
@@ -64,27 +64,23 @@ def _other_host(request: Request, sr: str) -> str | None:
 async def import_raw_vdi(listener: Listener, http: web.Request) -> web.StreamResponse:
     async with authorised(listener, http, "put_import_raw_vdi") as request:
         vdi = request.object("VDI", "vdi")
-        sr = request.object("SR", "sr_id", "sr_uuid") if vdi is None else request.engine.db.get("VDI", vdi, "SR")
         try:
+            given = sr_of(request)
+            sr = given if vdi is None else request.engine.db.get("VDI", vdi, "SR")
             if sr is None:
-                raise Failure("VDI_MISSING")
+                request.fail_given_task(Failure("VDI_MISSING"))
+                return request.answer(400, "Bad Request")
             elsewhere = _other_host(request, sr)
+            if elsewhere is not None:
+                return redirect(request, elsewhere)
+            async with under_task(request, "Importing raw VDI"):
+                return await _import(request, vdi, sr)
+        except Answered as refusal:
+            return request.answer(refusal.status, refusal.reason, version=HttpVersion10)
         except Failure as failure:
+            # The handler answers 400 and raises on, so that the server's page 500 follows it (X/import_raw_vdi.ml fail_task_in_request).
             request.fail_given_task(failure)
-            return request.answer(400, "Bad Request")
-        if elsewhere is not None:
-            return redirect(request, elsewhere)
-        return await _answered(request, "Importing raw VDI", vdi, sr)
-
-
-async def _answered(request: Request, label: str, vdi: str | None, sr: str) -> web.StreamResponse:
-    try:
-        async with under_task(request, label):
-            return await _import(request, vdi, sr)
-    except Answered as refusal:
-        return request.answer(refusal.status, refusal.reason)
-    except Failure as failure:
-        raise Refused(page(500, spelled(failure))) from failure
+            return request.answer(400, "Bad Request", tail=late_page(failure))
 
 
 async def _import(request: Request, vdi: str | None, sr: str) -> web.StreamResponse:
@@ -92,8 +88,8 @@ async def _import(request: Request, vdi: str | None, sr: str) -> web.StreamRespo
     chunked = request.parameter("chunked") is not None
     if chunked and form != "raw":
         raise Answered(404, "Not Found", "Cannot handle chunked VHD")
-    if "transfer-encoding" in http.headers:
-        raise Answered(404, "Not Found", f"Cannot handle encoding: {http.headers['transfer-encoding']}")
+    if (encoding := encoding_of(http)) is not None:
+        raise Answered(404, "Not Found", f"Cannot handle encoding: {encoding}")
     target = vdi or await _new_disk(request, sr, form)
     response = request.stream({"task-id": request.task, "content-type": "application/octet-stream"})
     await response.prepare(http)
@@ -102,7 +98,7 @@ async def _import(request: Request, vdi: str | None, sr: str) -> web.StreamRespo
         request.succeed(target)
     except Failure as failure:
         request.fail(failure)
-        await response.write(late_page(spelled(failure)))
+        await response.write(BAD_REQUEST + late_page(failure))
     await response.write_eof()
     if http.transport is not None and not http.content.is_eof():
         # What was not read is dropped; who still sends it finds the connection reset.
@@ -142,7 +138,7 @@ async def _receive(request: Request, vdi: str, form: str, *, chunked: bool) -> N
         except Ended:
             # xapi waits for more as long as the client holds the connection, whatever length it gave.
             await _gone(http)
-            raise internal_error("End_of_file") if form == "tar" else io_error() from None
+            raise Uncaught("End_of_file", "INTERNAL_ERROR", "End_of_file") if form == "tar" else io_error() from None
 
 
 async def _gone(http: web.Request) -> None:
@@ -183,9 +179,9 @@ async def export_raw_vdi(listener: Listener, http: web.Request) -> web.StreamRes
             async with under_task(request, "Exporting raw VDI"):
                 return await _export(request, vdi)
         except Answered as refusal:
-            return request.answer(refusal.status, refusal.reason)
+            return request.answer(refusal.status, refusal.reason, version=HttpVersion10)
         except Failure as failure:
-            raise Refused(page(500, spelled(failure))) from failure
+            raise Refused(printed(failure)) from failure
 
 
 async def _export(request: Request, vdi: str) -> web.StreamResponse:
@@ -199,7 +195,7 @@ async def _export(request: Request, vdi: str) -> web.StreamResponse:
         await _send(request, response, vdi, form)
     except Failure as failure:
         request.fail(failure)
-        await response.write(late_page(failure.params[0] if isinstance(failure, Uncaught) else spelled(failure)))
+        await response.write(late_page(failure))
     await response.write_eof()
     return response
 
@@ -226,5 +222,5 @@ def _base(request: Request) -> str | None:
         return None
     ref = request.engine.db.by_uuid_or_ref("VDI", text)
     if ref is None:
-        raise Uncaught("INTERNAL_ERROR", f'Db_exn.Read_missing_uuid("VDI", "", "{text}")')
+        raise missing(Failure("UUID_INVALID", "VDI", text))
     return ref

@@ -8,14 +8,16 @@ import asyncio
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpVersion10
 
 from ..behaviour._vm_export import Export
 from ..engine.failure import NULL, Failure
+from ..engine.faults import Disconnect
 from . import xva
 from .http import Listener
 from .packing import Packer
-from .pages import Refused, page
-from .transfer import Request, authorised, late_page, redirect, spelled, under_task
+from .pages import Refused
+from .transfer import Request, Uncaught, authorised, late_page, printed, redirect, under_task
 
 CONTENT = {"content-type": "application/octet-stream"}
 NAMED = {"content-disposition": 'attachment; filename="export.xva"'}
@@ -28,12 +30,13 @@ def flag(request: Request, name: str, default: bool = False) -> bool:
 
 
 def _vm(request: Request) -> str:
-    ref = request.parameter("ref")
-    if ref is not None:
-        if not request.engine.db.exists("VM", ref):
-            raise Failure("HANDLE_INVALID", "VM", ref)
-        return ref
-    return request.engine.db.by_uuid("VM", request.parameter("uuid") or "")
+    """The VM that is named: by a reference, to something or not, or else by its uuid."""
+    query = request.http.query
+    if "ref" in query:
+        return query["ref"]
+    if "uuid" not in query:
+        raise Uncaught("Not_found", "INTERNAL_ERROR", "Not_found")
+    return request.engine.db.by_uuid("VM", query["uuid"])
 
 
 async def export(listener: Listener, http: web.Request) -> web.StreamResponse:
@@ -48,25 +51,30 @@ async def export(listener: Listener, http: web.Request) -> web.StreamResponse:
             async with under_task(request, "VM.export"), request.engine.operations.hold("VM", vm, "export", 120.0):
                 return await _send(request, vm, compression)
         except Failure as failure:
-            request.fail_given_task(failure)
-            raise Refused(page(500, spelled(failure))) from failure
+            raise Refused(printed(failure)) from failure
 
 
 def _host_for(request: Request, vm: str) -> str | None:
     """The host to send the client to, when this one does not see all disks of the VM."""
     engine = request.engine
     vms: Any = engine.behaviours["VM"]
-    srs = [engine.db.get("VDI", vdi, "SR") for vdi in vms.disks_of(vm)]
-    if all(vms.sees(request.listener.host, sr) for sr in srs):
-        return None
-    return str(vms.choose_any_host_seeing(srs))
+    try:
+        if not engine.db.exists("VM", vm):
+            # No host sees the disks of a VM that there is not.
+            raise Failure("NO_HOSTS_AVAILABLE")
+        srs = [engine.db.get("VDI", vdi, "SR") for vdi in vms.disks_of(vm)]
+        return None if all(vms.sees(request.listener.host, sr) for sr in srs) else str(vms.choose_any_host_seeing(srs))
+    except Failure as failure:
+        # xapi fails the client's task, says nothing and hangs up.
+        request.fail_given_task(failure)
+        raise Disconnect from failure
 
 
 async def _send(request: Request, vm: str, compression: str) -> web.StreamResponse:
     db = request.engine.db
     sleeping = flag(request, "preserve_power_state")
     archive = Export(request.engine, [vm], keep_state=sleeping)
-    response = request.stream({"task-id": request.task, "server": _server(request), **CONTENT, **NAMED})
+    response = request.stream({"task-id": request.task, "server": _server(request), **CONTENT, **NAMED}, HttpVersion10)
     await response.prepare(request.http)
     packer = Packer(response.write, compression)
     await packer.begin()
@@ -84,7 +92,7 @@ async def _send(request: Request, vm: str, compression: str) -> web.StreamRespon
         whole = True
     except Failure as failure:
         request.fail(failure)
-        await response.write(late_page(spelled(failure)))
+        await response.write(late_page(failure))
     finally:
         await packer.end(whole=whole)
     await response.write_eof()
@@ -128,13 +136,13 @@ async def export_metadata(listener: Listener, http: web.Request) -> web.StreamRe
                 )
                 data = xva.member(xva.OVA, xva.ova_xml(archive.version(), archive.objects), request.engine.clock.time()) + xva.END
                 headers = {"task-id": request.task, "server": _server(request), **CONTENT, "content-length": str(len(data)), **NAMED}
-                response = request.stream(headers)
+                response = request.stream(headers, HttpVersion10)
                 await response.prepare(http)
                 await response.write(data)
                 await response.write_eof()
                 return response
         except Failure as failure:
-            raise Refused(page(500, spelled(failure))) from failure
+            raise Refused(printed(failure)) from failure
 
 
 def _all_vms(request: Request) -> list[str]:

@@ -1,10 +1,16 @@
 # Copyright: (c) 2026, the xapi.xenserver authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests of HTTP/1.1 without a Host: xapi wants none, aiohttp does, so they get an empty one on their way to it."""
+"""What xapi takes and aiohttp does not: requests of HTTP/1.1 without a Host, and with a Transfer-Encoding that is not "chunked".
+
+xapi wants no Host, so one that is empty is added. It understands no Transfer-Encoding, but lets its handlers refuse it by name: one that aiohttp
+would stumble over gets another name on the way.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Protocol
 
 HEAD_END = b"\r\n\r\n"
 ADDED = b"Host:\r\n"
@@ -13,6 +19,18 @@ HOST = re.compile(rb"\r\nhost[ \t]*:", re.IGNORECASE)
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
 # A request whose end this does not know.
 ENDLESS = re.compile(rb"\r\n(transfer-encoding|upgrade)[ \t]*:", re.IGNORECASE)
+ENCODING = re.compile(rb"\r\ntransfer-encoding(?=[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r\n)", re.IGNORECASE)
+RENAMED = "Transfer_Encoding"
+
+
+class HasHeaders(Protocol):
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+def encoding_of(request: HasHeaders) -> str | None:
+    """The Transfer-Encoding of a request, under its own name or the other."""
+    return request.headers.get("Transfer-Encoding", request.headers.get(RENAMED))
 
 
 class Hosts:
@@ -25,9 +43,12 @@ class Hosts:
         # Bytes of the body still to come, and a CR which may begin the end of the headers.
         self._body = 0
         self._held = b""
+        self._over = False
 
     def passed(self, data: bytes) -> bytes:
         """The same bytes, with a Host where one was missing."""
+        if self._over:
+            return b""
         if self._head is None or len(data) <= self._body:
             self._body = max(0, self._body - len(data))
             return data
@@ -59,9 +80,14 @@ class Hosts:
         before = whole[known:]
         first = FIRST.match(whole) if len(whole) <= self.longest else None
         lengths = LENGTH.findall(whole)
+        encoding = ENCODING.search(whole)
+        if encoding is not None and known == 0 and (lengths or encoding[1].lower() != b"chunked"):
+            # Nobody knows where the body ends if not by its length: what comes then is never read, as at xapi.
+            whole = before = ENCODING.sub(b"\r\n" + RENAMED.encode(), whole)
+            self._over = not lengths
         plain = first is not None and len(lengths) < 2 and not ENDLESS.search(whole)
         self._head = b"" if plain else None
         self._body = int(lengths[0]) if plain and lengths else 0
         if first and not HOST.search(whole):
             before = before[:-2] + ADDED + before[-2:]
-        return before, rest
+        return before, b"" if self._over else rest

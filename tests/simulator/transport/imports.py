@@ -17,10 +17,11 @@ from ..engine.tasks import value_text
 from ..engine.types import Type
 from . import xva
 from .exports import CONTENT, flag
+from .hostless import encoding_of
 from .http import Listener
 from .packing import Pieces, Source
-from .pages import Refused, page
-from .transfer import Request, authorised, is_pending, redirect, spelled, under_task
+from .pages import Refused
+from .transfer import Request, authorised, is_pending, late_page, printed, redirect, sr_of, under_task
 from .xxhash import xxh64
 
 REFERENCES = Type("set", value=Type("ref"))
@@ -31,23 +32,44 @@ NUMBER = re.compile("[0-9]{1,12}")
 
 async def import_(listener: Listener, http: web.Request) -> web.StreamResponse:
     async with authorised(listener, http, "put_import") as request:
-        db = request.engine.db
-        sr = request.object("SR", "sr_id", "sr_uuid") or db.get("pool", request.engine.pool, "default_SR")
-        if not db.exists("SR", sr):
-            failure = Failure("HANDLE_INVALID", "SR", sr)
-            request.fail_given_task(failure)
-            raise Refused(page(500, spelled(failure)))
-        if db.get("SR", sr, "content_type") == "iso":
-            request.fail_given_task(Failure("SR_OPERATION_NOT_SUPPORTED", sr))
-            return request.answer(400, "Bad Request")
-        if http.headers.get("transfer-encoding"):
-            request.fail_given_task(Failure("IMPORT_ERROR_CANNOT_HANDLE_CHUNKED"))
-            return request.answer(403, "Forbidden")
         vms: Any = request.engine.behaviours["VM"]
-        if not vms.sees(listener.host, sr):
-            return redirect(request, vms.choose_any_host_seeing([sr]))
+        try:
+            sr = _sr(request)
+            if not vms.sees(listener.host, sr):
+                return redirect(request, vms.choose_any_host_seeing([sr]))
+        except Failure as failure:
+            # Under a task of xapi's own: the client's stays as it is.
+            raise Refused(printed(failure)) from failure
+        status, reason, refusal = _refusal(request, sr)
+        if refusal is not None:
+            # The handler answers and raises on, so that the server's page 500 follows.
+            request.fail_given_task(refusal)
+            return request.answer(status, reason, tail=late_page(refusal))
         wanted = Wanted(sr=sr, restore=flag(request, "restore"), force=flag(request, "force"))
         return await _answered(request, "VM.import", wanted)
+
+
+def _sr(request: Request) -> str:
+    """The SR that the request names, or the pool's own."""
+    given = sr_of(request)
+    if given is not None:
+        if not request.engine.db.exists("SR", given):
+            # No host sees an SR that there is not.
+            raise Failure("NO_HOSTS_AVAILABLE")
+        return given
+    sr: str = request.engine.db.get("pool", request.engine.pool, "default_SR")
+    if not request.engine.db.exists("SR", sr):
+        raise Failure("DEFAULT_SR_NOT_FOUND", sr)
+    return sr
+
+
+def _refusal(request: Request, sr: str) -> tuple[int, str, Failure | None]:
+    """How an archive is refused before it is read."""
+    if request.engine.db.get("SR", sr, "content_type") == "iso":
+        return 400, "Bad Request", Failure("SR_OPERATION_NOT_SUPPORTED")
+    if encoding_of(request.http) is not None:
+        return 403, "Forbidden", Failure("IMPORT_ERROR_CANNOT_HANDLE_CHUNKED")
+    return 200, "OK", None
 
 
 async def import_metadata(listener: Listener, http: web.Request) -> web.StreamResponse:
@@ -68,6 +90,7 @@ async def _answered(request: Request, label: str, wanted: Wanted) -> web.StreamR
                 request.engine.tasks.succeed(request.task, value_text(REFERENCES, vms))
         except Failure as failure:
             request.fail(failure)
+            await response.write(late_page(failure))
         await response.write_eof()
         return response
 

@@ -42,15 +42,18 @@ def encoded(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-def page(status: int, detail: str = "", realm: str = "", method: str = "") -> Page:
-    """`detail` is the "additional information" of a 500, `realm` the handler of a 401, `method` the verb of a 501."""
+def page(status: int, detail: str = "", realm: str = "", method: str = "", *, verbatim: bool = False) -> Page:
+    """`detail` is the "additional information" of a 500, `realm` the handler of a 401, `method` the verb of a 501.
+
+    `verbatim`: a refusal of the API is a Generic_error, which Http_svr does not escape; the other exceptions' texts are escaped.
+    """
     reason, heading, text = PAGES[status]
     if method:
         name = method if method in KNOWN_METHODS else f"Unknown {method}"
         text += f"<p>{escape(name)} not supported.<br /></p>"
     if detail:
         # xapi's own escaping: html.escape but for the apostrophe.
-        text += "<h1> Additional information </h1>" + escape(detail).replace("&#x27;", "&apos;")
+        text += "<h1> Additional information </h1>" + (detail if verbatim else escape(detail).replace("&#x27;", "&apos;"))
     headers = {"content-type": "text/html", "connection": "close", "cache-control": NO_CACHE}
     if realm:
         headers["WWW-Authenticate"] = f'Basic realm="{realm}"'

@@ -12,14 +12,25 @@ from ..engine.context import Context
 from ..engine.failure import Failure
 from ..engine.faults import Disconnect
 from .pages import Refused, page
+from .wire import Page
 
 if TYPE_CHECKING:
     from .transfer import Request
 
 
-def spelled(failure: Failure) -> str:
-    """A failure as a page prints it."""
-    return f"{failure.code}: [ {'; '.join(failure.params)} ]"
+class Uncaught(Failure):
+    """An exception of the toolstack's language: a page prints its text, a task holds the code and parameters that xapi makes of it."""
+
+    def __init__(self, text: str, code: str, *params: str) -> None:
+        super().__init__(code, *params)
+        self.text = text
+
+
+def printed(failure: Failure) -> Page:
+    """The page 500 of a handler that fails."""
+    if isinstance(failure, Uncaught):
+        return page(500, failure.text)
+    return page(500, f"{failure.code}: [ {'; '.join(failure.params)} ]", verbatim=True)
 
 
 @contextmanager
@@ -53,4 +64,4 @@ async def strike(request: Request, context: Context) -> None:
         await engine.faults.before(context.method, context, engine.clock)
     except Failure as failure:
         request.fail_given_task(failure)
-        raise Refused(page(500, spelled(failure))) from failure
+        raise Refused(printed(failure)) from failure

@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpVersion, HttpVersion11
 
 from ..engine import access
 from ..engine.context import CURRENT, Context
@@ -28,11 +29,14 @@ from .disk_streams import Body
 from .flow import Flow
 from .http import Listener
 from .pages import Refused, page
-from .recorded import recorded, spelled, strike
-from .wire import NO_CACHE, Refusal, Streamed, legible
+from .recorded import Uncaught, printed, recorded, strike
+from .wire import Refusal, Streamed, legible
 
-__all__ = ["Request", "authorised", "is_pending", "late_page", "redirect", "spelled", "under_task"]
+__all__ = ["Request", "Uncaught", "authorised", "is_pending", "late_page", "missing", "printed", "redirect", "sr_of", "under_task"]
 REFERENCE = Type("ref")
+BASIC = "Basic "
+# Parameters that a cookie gives before the query does (X/xapi_http.ml lookup_param_of_req, X/importexport.ml sr_of_req).
+COOKIE_FIRST = ("session_id", "task_id", "subtask_of", "sr_id", "sr_uuid")
 
 
 @cache
@@ -60,11 +64,9 @@ class Request:
         return self.listener.engine
 
     def parameter(self, name: str) -> str | None:
-        """A parameter of the query, or a cookie."""
-        value = self.http.query.get(name)
-        if value is None:
-            value = self.http.cookies.get(name)
-        return None if value is None else legible(value)
+        """A parameter of the query, or a cookie; which comes first differs in xapi from one to another."""
+        places = (self.http.cookies, self.http.query) if name in COOKIE_FIRST else (self.http.query, self.http.cookies)
+        return next((legible(place[name]) for place in places if name in place), None)
 
     def object(self, cls: str, *names: str) -> str | None:
         """The object that a parameter names by reference or uuid; a page 500 when there is none, in the words of xapi's database."""
@@ -99,14 +101,16 @@ class Request:
         """What the client sends."""
         return Body(self.http.content, self.flow)
 
-    def stream(self, headers: Mapping[str, str]) -> Streamed:
+    def stream(self, headers: Mapping[str, str], version: HttpVersion = HttpVersion11) -> Streamed:
         """200 and then whatever is written, until the connection is closed."""
-        return Streamed(headers, self.flow)
+        response = Streamed(headers, self.flow)
+        response.version = version
+        return response
 
-    def answer(self, status: int, reason: str, **headers: str) -> Refusal:
-        """A status line and headers, nothing more; who is still sending finds the connection cut."""
-        response = Refusal(status=status, reason=reason, headers={"connection": "close", "cache-control": NO_CACHE, **headers})
-        response.force_close()
+    def answer(self, status: int, reason: str, *, version: HttpVersion = HttpVersion11, tail: bytes = b"", **headers: str) -> Refusal:
+        """A status line and headers; who is still sending finds the connection cut. `tail` is what xapi writes after it has answered."""
+        response = Refusal(status, reason, headers, tail)
+        response.version = version
         return response
 
 
@@ -114,8 +118,8 @@ class Request:
 async def authorised(listener: Listener, http: web.Request, action: str) -> AsyncIterator[Request]:
     """The request with a session that may use the handler; 401 or 403 otherwise. A session of HTTP Basic is gone afterwards."""
     engine = listener.engine
-    given = http.cookies.get("session_id") or http.query.get("session_id")
-    session = given or await _basic_session(engine, http.headers.get("authorization", ""))
+    given = http.cookies.get("session_id", http.query.get("session_id"))
+    session = await _basic_session(engine, http.headers.get("authorization")) if given is None else given
     if session is None or not engine.db.exists("session", session):
         raise Refused(page(401, realm=action))
     name = f"{http.method} {http.path}"
@@ -140,17 +144,26 @@ def _abort(http: web.Request) -> None:
         http.transport.abort()
 
 
-async def _basic_session(engine: Engine, header: str) -> str | None:
-    """A session for HTTP Basic credentials."""
-    kind, _unused, value = header.partition(" ")
-    if kind.lower() != "basic":
+async def _basic_session(engine: Engine, header: str | None) -> str | None:
+    """A session for HTTP Basic credentials; a page 500 for a header of another kind (H/http.ml authorization_of_string)."""
+    if header is None:
         return None
+    name, password = _credentials(header)
     try:
-        name, _unused, password = base64.b64decode(value).decode().partition(":")
         return str(await engine.call("session.login_with_password", [name, password, "1.0", "HTTP using Basic auth"]))
-    except (Failure, ValueError):
-        # Refused, or no base64 of UTF-8.
+    except Failure:
         return None
+
+
+def _credentials(header: str) -> tuple[str, str]:
+    try:
+        name, colon, password = base64.b64decode(header.removeprefix(BASIC), validate=True).partition(b":")
+        if header.startswith(BASIC) and colon:
+            return name.decode(), password.decode()
+    except ValueError:
+        # No base64, or not of UTF-8.
+        pass
+    raise Refused(page(500, f'Failure("Unknown authorization header: {legible(header)}")'))
 
 
 def _check_role(request: Request, action: str) -> None:
@@ -195,6 +208,23 @@ async def under_task(request: Request, label: str) -> AsyncIterator[None]:
         engine.operations.refresh()
 
 
+def sr_of(request: Request) -> str | None:
+    """The SR that a request names: `sr_id` is a reference, to something or not, `sr_uuid` a uuid (X/importexport.ml sr_of_req)."""
+    ref, uuid = request.parameter("sr_id"), request.parameter("sr_uuid")
+    if ref is not None or uuid is None:
+        return ref
+    try:
+        return request.engine.db.by_uuid("SR", uuid)
+    except Failure as failure:
+        raise missing(failure) from None
+
+
+def missing(failure: Failure) -> Uncaught:
+    """UUID_INVALID, as the page of a handler and its task have it."""
+    cls, uuid = failure.params
+    return Uncaught(f'Db_exn.Read_missing_uuid("{cls}", "", "{uuid}")', failure.code, cls, uuid)
+
+
 def redirect(request: Request, host: str) -> Refusal:
     """302 to another host of the pool, same path and query."""
     engine = request.engine
@@ -202,9 +232,9 @@ def redirect(request: Request, host: str) -> Refusal:
     return request.answer(302, "Found", location=f"{engine.scheme}://{address}{request.http.raw_path}")
 
 
-def late_page(text: str) -> bytes:
-    """The page 500 of a handler that fails after its 200: it lands in the body."""
-    late = page(500, text)
+def late_page(failure: Failure) -> bytes:
+    """The page 500 of a handler that fails after it has begun to answer: it lands in the body."""
+    late = printed(failure)
     assert isinstance(late.body, bytes)
     head = "".join(f"{name}: {value}\r\n" for name, value in late.headers.items())
     return f"HTTP/1.1 500 {late.reason}\r\n{head}\r\n".encode() + late.body

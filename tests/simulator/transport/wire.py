@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from aiohttp.http import HttpVersion10
+from aiohttp.http import HttpVersion, HttpVersion10, HttpVersion11
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -30,9 +30,14 @@ def legible(text: str) -> str:
 class Bare(web.StreamResponse):
     """Sends the headers as given. Without a content-length the answer ends where the connection does."""
 
+    # The version that the status line names; None: the request's.
+    version: HttpVersion | None = None
+
     async def _prepare_headers(self) -> None:
         assert self._req is not None
         assert self._payload_writer is not None
+        if self.version is not None:
+            self._req._version = self.version
         if self._keep_alive is None:
             self._keep_alive = self._req.keep_alive
         if self._headers.get("connection") == "close" or self.content_length is None:
@@ -45,7 +50,17 @@ class Bare(web.StreamResponse):
 
 
 class Refusal(Bare):
-    """A status line and headers that come before an upload is read; the connection is closed after it."""
+    """A status line and headers that come before an upload is read; the connection is closed after it, and after the `tail` if there is one."""
+
+    version = HttpVersion11
+
+    def __init__(self, status: int, reason: str, headers: Mapping[str, str], tail: bytes = b"") -> None:
+        super().__init__(status=status, reason=reason, headers={"connection": "close", "cache-control": NO_CACHE, **headers})
+        self.tail = tail
+        self.force_close()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        await super().write_eof(self.tail + data)
 
 
 class Answer(Bare, web.Response):
@@ -82,6 +97,8 @@ def ok(request: web.BaseRequest, body: bytes, headers: Mapping[str, str]) -> Ans
 
 class Streamed(Bare):
     """200 and then whatever is written, at the pace of a flow, until the connection is closed."""
+
+    version = HttpVersion11
 
     def __init__(self, headers: Mapping[str, str], flow: Flow) -> None:
         super().__init__(status=200, reason="OK", headers={"connection": "close", "cache-control": NO_CACHE, **headers})

@@ -302,7 +302,8 @@ def test_a_base_that_is_no_disk_fails_the_task_after_the_200(session: Any, clien
     assert client.status == 200
     assert client.body.startswith(b"HTTP/1.1 500 Internal Error\r\n")
     assert client.body.endswith(b"</h1>Db_exn.Read_missing_uuid(&quot;VDI&quot;, &quot;&quot;, &quot;OpaqueRef:x&quot;)</body></html>")
-    assert (record["status"], record["error_info"]) == ("failure", ["INTERNAL_ERROR", 'Db_exn.Read_missing_uuid("VDI", "", "OpaqueRef:x")'])
+    # X/exnHelper.ml error_of_exn.
+    assert (record["status"], record["error_info"]) == ("failure", ["UUID_INVALID", "VDI", "OpaqueRef:x"])
 
 
 def test_an_empty_format_is_an_unknown_one(session: Any, client: Client, put: Any, disk: str) -> None:

@@ -174,9 +174,18 @@ def test_headers_that_are_honoured(wire: Wire, session: Any, name: str, value: s
 
 
 @pytest.mark.parametrize(
-    "credentials", ["", "Basic", "Basic \udcff", "Basic ====", "Basic /////", "Basic Og==", "Basic cm9vdDo=", "Bearer x", "basic " + "A" * 800, "Basic ²"]
+    "credentials", ["", "Basic", "Basic \udcff", "Basic ====", "Basic /////", "Bearer x", "basic " + "A" * 800, "Basic ²", "Basic Og", "cm9vdDp4"]
 )
-def test_credentials(wire: Wire, credentials: str) -> None:
+def test_credentials_of_an_unknown_kind(wire: Wire, credentials: str) -> None:
+    """H/http.ml authorization_of_string: what is not `Basic ` and base64 of name:password; X/xapi_http.ml assert_credentials_ok then fails."""
+    for verb, path in (("GET", "/export"), ("PUT", "/import_raw_vdi"), ("GET", "/rrd_updates"), ("GET", "/vncsnapshot")):
+        answer = wire.request(verb, path, headers={"Authorization": credentials})
+        assert answer.status == 500
+        assert b"Failure(&quot;Unknown authorization header: " + credentials[:5].encode() in answer.body
+
+
+@pytest.mark.parametrize("credentials", ["Basic Og==", "Basic cm9vdDo="])
+def test_credentials_of_nobody(wire: Wire, credentials: str) -> None:
     for verb, path in (("GET", "/export"), ("PUT", "/import_raw_vdi"), ("GET", "/rrd_updates"), ("GET", "/vncsnapshot")):
         answer = wire.request(verb, path, headers={"Authorization": credentials})
         assert answer.status == 401
