@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from ..engine.failure import NULL, Failure
+from . import _versions
 from . import _vm_memory as memory
 from ._vm_base import VmBase
 from ._vm_platform import is_true
@@ -19,7 +22,15 @@ ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
 
 class Placement(VmBase):
     def assert_can_boot_here(self, ref: str, host: str) -> None:
+        if _versions.is_upgrading(self.engine) and not _versions.is_like_coordinator(self.engine, host):
+            raise Failure("VM_HOST_INCOMPATIBLE_VERSION", host, ref)
         self.require_bootable(ref, host, check_cpu=True)
+
+    @asynccontextmanager
+    async def reserved(self, ref: str, host: str, op: str) -> AsyncIterator[None]:
+        """A place for the VM on this host; who asks for one while the host does something else does not wait (allocate_vm_to_host)."""
+        async with self.engine.operations.hold("host", host, op, 0.0):
+            yield
 
     def require_bootable(self, ref: str, host: str, *, check_storage: bool = True, check_cpu: bool = False) -> None:
         """Refuse with the reason why this VM cannot run on this host; one that does not exist is not live."""
@@ -156,6 +167,8 @@ class Placement(VmBase):
 
     def _accepts(self, vm: dict[str, Any], host: str) -> bool:
         row = self.db.row("host", host)
+        if _versions.is_upgrading(self.engine) and not _versions.is_newest(self.engine, host):
+            return False
         enabled = row["enabled"] or vm["is_control_domain"]
         return bool(enabled and self.is_live(host) and "evacuate" not in row["current_operations"].values())
 
