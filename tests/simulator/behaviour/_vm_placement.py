@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ..engine.failure import NULL, Failure
+from . import _cpu_features as cpu
 from . import _versions
 from . import _vm_memory as memory
 from ._vm_base import VmBase
@@ -16,7 +17,6 @@ from ._vm_platform import is_true
 
 NO_COREDUMP = "cannot invoke a coredump of an HVM, PVH or PV-in-PVH domain"
 LEAKS_DOMAIN = "option would leak a domain; VMs and not domains are managed by this API"
-OTHER_VENDOR = "VM last booted on a host which had a CPU from a different vendor."
 ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
 
 
@@ -97,13 +97,19 @@ class Placement(VmBase):
             raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, ref, str(wanted))
 
     def require_compatible(self, ref: str, host: str) -> None:
-        """A VM that has booted goes on only on a CPU of that vendor (X/cpuid_helpers.ml); hosts of one pool have the features of all here."""
+        """A VM that has booted goes on only where the processor has all that it was shown."""
         row = self.row(ref)
         if row["power_state"] == "Halted":
             return
-        present = self.db.row("host", host)["cpu_info"].get("vendor", "")
-        if row["last_boot_CPU_flags"].get("vendor", present) != present:
-            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", ref, host, OTHER_VENDOR)
+        objection = cpu.objection(row["last_boot_CPU_flags"], self.domain_type_now(row), self.db.get("host", host, "cpu_info"))
+        if objection:
+            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", ref, host, objection)
+
+    def domain_type_now(self, row: dict[str, Any]) -> str:
+        """Of its domain, or of the one that it would get (Helpers.domain_type)."""
+        metrics = self.db.table("VM_metrics").rows.get(row["metrics"], {})
+        current = metrics.get("current_domain_type", "unspecified")
+        return memory.kind_of(row) if row["power_state"] == "Halted" or current == "unspecified" else str(current)
 
     def _needed_disks(self, ref: str) -> list[str]:
         row = self.row(ref)

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from ..engine.failure import NULL, Failure
+from . import _cpu_features as cpu
 from . import _versions
 from ._certificates import PoolCertificates
 from ._external_auth import PoolAuthentication
@@ -20,7 +22,7 @@ from ._pool_operations import PoolOperations
 from ._pool_welcome import Welcome
 
 # The fields of a host's cpu_info that the pool's is made of.
-CPU_FEATURES = ("features_hvm_host", "features_pv_host")
+CPU_FEATURES = (cpu.level_key("hvm"), cpu.level_key("pv"))
 AGENT_KEYS = ("auto_update_enabled", "auto_update_url")
 
 
@@ -47,8 +49,8 @@ class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, PoolA
         if not infos:
             return
         totals = {key: str(sum(int(info.get(key, 0)) for info in infos)) for key in ("cpu_count", "socket_count")}
-        shared = {key: infos[0][key] for key in CPU_FEATURES if key in infos[0]}
-        self.db.set("pool", self.engine.pool, "cpu_info", {"vendor": infos[0].get("vendor", ""), **shared, **totals})
+        shared = {key: functools.reduce(cpu.common, (info.get(key, "") for info in infos)) for key in CPU_FEATURES}
+        self.db.set("pool", self.engine.pool, "cpu_info", {"vendor": infos[-1].get("vendor", ""), **shared, **totals})
 
     # VLANs
 
