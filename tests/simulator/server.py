@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import tempfile
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .engine import neighbours
 from .transport.handlers import HANDLERS
-from .transport.http import Sites
+from .transport.sites import Sites
 from .transport.tls import Authority, Identity
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Server:
         self._directory = directory
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._sites: list[Sites] = []
+        self._jobs: set[asyncio.Task[None]] = set()
         self.port = self.http_port = 0
         self.url = self.http_url = self.fingerprint = ""
         self.ca_path: Path | None = None
@@ -74,7 +76,10 @@ class Server:
 
     def _host_changed(self, host: str, down: bool) -> None:
         for sites in self._sites:
-            self.simulator.engine.spawn(sites.silence(host) if down else sites.listen(host))
+            # Not the engine's work: what that has under way ends with the toolstack, whose start is when the host has to answer again.
+            job = asyncio.ensure_future(sites.silence(host) if down else sites.listen(host))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
 
     async def _open_tls(self, port: int, coordinator: str) -> None:
         directory = self._directory

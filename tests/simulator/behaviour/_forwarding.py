@@ -63,7 +63,7 @@ def _table() -> dict[str, Callable[..., str]]:
         "pause unpause clean_shutdown clean_reboot hard_shutdown hard_reboot suspend checkpoint pool_migrate migrate_send assert_can_migrate_sender "
         "call_plugin send_sysrq send_trigger set_VCPUs_number_live add_to_VCPUs_params_live set_memory_dynamic_range set_memory_limits set_memory "
         "set_memory_target_live wait_memory_target_live set_shadow_multiplier_live get_data_sources record_data_source query_data_source "
-        "forget_data_source_archives"
+        "forget_data_source_archives s3_suspend s3_resume"
     )
     vif = (
         "plug unplug unplug_force move set_locking_mode set_ipv4_allowed add_ipv4_allowed remove_ipv4_allowed set_ipv6_allowed add_ipv6_allowed "

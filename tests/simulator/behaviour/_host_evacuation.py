@@ -11,6 +11,7 @@ from typing import Any
 
 from ..engine.behaviour import Behaviour, operation
 from ..engine.failure import NULL, Failure, internal_error
+from . import _versions
 
 BATCH = 10  # xapi_globs.ml evacuation_batch_size
 # What the plan works out by itself, for all VMs together.
@@ -32,7 +33,9 @@ class Evacuation(Behaviour):
         return [vm for vm in self.row(host)["resident_VMs"] if not self.db.get("VM", vm, "is_control_domain")]
 
     async def evacuation_plan(self, host: str) -> Plan:
-        targets = [other for other, row in self.db.items("host") if other != host and row["enabled"]]
+        own = _versions.software(self.engine, host)
+        enabled = [(other, row["software_version"]) for other, row in self.db.items("host") if other != host and row["enabled"]]
+        targets = [other for other, software in enabled if _versions.may_migrate(self.engine, own, software)]
         guests, plan = self.resident_guests(host), Plan()
         if not targets:
             plan.errors = {vm: ["NO_HOSTS_AVAILABLE", vm] for vm in guests}

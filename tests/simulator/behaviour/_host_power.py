@@ -183,4 +183,4 @@ class Power(Behaviour):
         self.db.delete("host", host)
         for vm in control:
             self.db.delete("VM", vm)
-        self.other("pool").update_cpu_info()
+        self.other("pool").hosts_changed()

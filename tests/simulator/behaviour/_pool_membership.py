@@ -34,17 +34,28 @@ class Membership(Behaviour):
 
     async def eject(self, host: str) -> None:
         async with self.engine.operations.hold("pool", self.engine.pool, "eject"):
-            self.existing("host", host)
+            # The call is forwarded to the host it names before anything looks at that.
+            if not self.db.exists("host", host):
+                raise Failure("HOST_OFFLINE", host)
             self.other("host").reach(host)
-            if host == self.engine.coordinator:
-                raise internal_error("Xapi_pool.Cannot_eject_master")
-            if self.other("host").resident_guests(host):
-                raise Failure("OPERATION_NOT_ALLOWED", "VM resident on host")
-            if self.db.get("pool", self.engine.pool, "ha_enabled"):
-                raise Failure("HA_IS_ENABLED")
+            self._require_ejectable(host)
             self._forget_local_storage(host)
             self.engine.set_down(host, True)
             self.other("host").remove(host)
+
+    def _require_ejectable(self, host: str) -> None:
+        """8.2 looks at HA first, later ones at who it is (X/xapi_pool.ml eject and eject_self)."""
+        pool, is_coordinator = self.db.row("pool", self.engine.pool), host == self.engine.coordinator
+        if is_coordinator and self.engine.schema.level != "8.2":
+            raise internal_error("Xapi_pool.Cannot_eject_master")
+        if pool["ha_enabled"]:
+            raise Failure("HA_IS_ENABLED")
+        if is_coordinator:
+            raise internal_error("Xapi_pool.Cannot_eject_master")
+        if "apply_updates" in pool["current_operations"].values():
+            raise Failure("NOT_SUPPORTED_DURING_UPGRADE")
+        if self.other("host").resident_guests(host):
+            raise Failure("OPERATION_NOT_ALLOWED", "VM resident on host")
 
     def _forget_local_storage(self, host: str) -> None:
         """The ejected host's own disks are wiped: SRs that only it saw go, with what was in them."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine.behaviour import Behaviour
-from ..engine.failure import NULL, Failure
-from . import _addresses, _pool_features
+from ..engine.failure import NULL, Failure, internal_error
+from . import _addresses, _pool_features, _versions
 
 SWITCH_PORT = 6632
 REDO_LOG_SIZE = (4_000_000_000 // (4 << 20) - 2) * (4 << 20)  # D/redo_log.ml
@@ -131,6 +131,10 @@ class WholePool(Behaviour):
                 raise Failure("CANNOT_CONTACT_HOST", host)
         if self.db.get("pool", self.engine.pool, "ha_enabled"):
             raise Failure("HA_IS_ENABLED")
+        _versions.require_no_upgrade(self.engine)
+        running = self.db.get("pool", self.engine.pool, "current_operations").values()
+        if running:
+            raise internal_error(f"pool operations in progress: [ {'; '.join(running)} ]")
         self.rotate_secret_now()
 
     def set_telemetry_next_collection(self, ref: str, value: str) -> None:

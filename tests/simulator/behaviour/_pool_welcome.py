@@ -149,7 +149,7 @@ class Welcome(Behaviour):
             with contextlib.suppress(Failure):
                 share(host)
         self.other("host").come_back(host)
-        self.other("pool").update_cpu_info()
+        self.other("pool").hosts_changed()
 
     def _see_shared_storage(self, host: str) -> None:
         for sr, row in self.db.items("SR"):

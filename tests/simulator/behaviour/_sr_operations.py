@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 
 from ..engine.failure import Failure
 from ..engine.registry import Registry
+from . import _versions
 from ._progress import other_operation
+from ._words import words
 
 if TYPE_CHECKING:
     from ..engine.core import Engine
@@ -38,7 +40,10 @@ FEATURES: dict[str, str | None] = {
     "pbd_create": None,
     "pbd_destroy": None,
 }
-
+# What runs while the pool's hosts are of different versions (all_rpu_ops).
+WHILE_UPGRADING = frozenset(
+    words("scan destroy forget plug unplug vdi_create vdi_destroy vdi_resize vdi_clone vdi_snapshot vdi_introduce update pbd_create pbd_destroy")
+)
 
 # Features by SR type, and the state of the table of drivers that they were read from.
 _known: WeakKeyDictionary[Registry, tuple[tuple[int, int], dict[str, frozenset[str]]]] = WeakKeyDictionary()
@@ -68,6 +73,8 @@ def is_plugged(engine: Engine, sr: str) -> bool:
 def check(engine: Engine, sr: str, op: str) -> None:
     """Raise the refusal of `op`, in xapi's order."""
     db, row = engine.db, engine.db.row("SR", sr)
+    if op not in WHILE_UPGRADING:
+        _versions.require_no_upgrade(engine)
     needed = FEATURES.get(op)
     if needed is not None:
         withheld = ("VDI_CREATE", "VDI_DELETE") if row["is_tools_sr"] else ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..engine.failure import Failure
 from ..engine.registry import Row
-from . import _sr_operations
+from . import _sr_operations, _versions
 from ._progress import other_operation_on
 from ._vdi_types import spelt
 
@@ -57,7 +57,7 @@ class Check:
         self.drives: list[Row] = [self.db.row("VBD", vbd) for vbd in self.row["VBDs"]]
 
     def run(self) -> None:
-        for check in (self.idle, self.plugged, self.unused, self.supported, self.kind, self.own):
+        for check in (self.upgrade, self.idle, self.plugged, self.unused, self.supported, self.kind, self.own):
             check()
 
     def allows(self, op: str) -> bool:
@@ -67,6 +67,11 @@ class Check:
         except Failure:
             return False
         return True
+
+    def upgrade(self) -> None:
+        """Older hosts know the operations that were there before 7.1."""
+        if self.op not in ADVERTISED and self.op not in ("force_unlock", "blocked"):
+            _versions.require_no_upgrade(self.engine)
 
     def idle(self) -> None:
         """Anything but a copy excludes everything; a mirror lets its end destroy the disk."""

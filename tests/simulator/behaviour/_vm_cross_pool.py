@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from ..engine.failure import NULL, Failure
+from . import _cpu_features as cpu
 from ._vm_destination import Destination
 from ._vm_export import Export
 from ._vm_import import Imports
 from ._vm_import_objects import Import, Wanted
-from ._vm_placement import OTHER_VENDOR
 from ._vm_platform import is_true
 from ._vm_storage_motion import StorageMotion
 
@@ -34,7 +34,7 @@ class CrossPool(StorageMotion, Imports):
             raise Failure("VM_BAD_POWER_STATE", ref, "halted", row["power_state"].lower())
         needs = {name: row[name] for name in ("hardware_platform_version", "VCPUs_max", "platform")}
         if options.get("force") != "true" and row["power_state"] != "Halted":
-            needs["vendor"] = row["last_boot_CPU_flags"].get("vendor")
+            needs["cpu"] = (row["last_boot_CPU_flags"], self.domain_type_now(row))
         await destination.ask(lambda: destination.vms.require_host_takes(destination.host, ref, needs))
         networks = self._networks(ref, vif_map)
         sent = self._sent(ref, row["power_state"] != "Halted")
@@ -68,8 +68,10 @@ class CrossPool(StorageMotion, Imports):
             raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, vm, str(needs["hardware_platform_version"]))
         if not row["enabled"]:
             raise Failure("HOST_DISABLED", host)
-        if needs.get("vendor", row["cpu_info"].get("vendor")) not in (None, row["cpu_info"].get("vendor")):
-            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", vm, host, OTHER_VENDOR)
+        objection = cpu.objection(*needs["cpu"], row["cpu_info"]) if "cpu" in needs else ""
+        if objection:
+            # The receiver of API 26 looks at a record that has no reference yet.
+            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", NULL if self.engine.schema.level == "26" else vm, host, objection)
         present = int(row["cpu_info"]["cpu_count"])
         if needs["VCPUs_max"] > present and not is_true(needs["platform"].get("vcpu-unrestricted")):
             raise Failure("HOST_NOT_ENOUGH_PCPUS", str(needs["VCPUs_max"]), str(present))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..engine.failure import EPOCH, NULL, Failure
+from . import _cpu_features as cpu
 from . import _vm_memory as memory
 from ._vm_hardware import Hardware
 from ._vm_platform import is_true
@@ -56,12 +57,14 @@ class Domain(Hardware):
         if fresh:
             self._hand_over_xenstore_data(row, ref)
         kind = memory.kind_of(row)
+        # A domain that goes on elsewhere sees the processor that it saw before.
+        features = self._features(kind) if fresh else row["last_boot_CPU_flags"].get("features", "")
         self.db.update(
             "VM",
             ref,
             domid=self._next_domid(host),
             memory_target=self._memory_at_first(ref, host),
-            last_boot_CPU_flags={"vendor": self.db.get("host", host, "cpu_info").get("vendor", ""), "features": self._features(host, kind)},
+            last_boot_CPU_flags={"vendor": self.db.get("host", host, "cpu_info").get("vendor", ""), "features": features},
             power_state="Paused" if paused else "Running",
             resident_on=host,
             scheduled_to_be_resident_on=NULL,
@@ -89,10 +92,11 @@ class Domain(Hardware):
         fits = memory.needed(row, row["memory_dynamic_max"]) <= memory.free(self.engine, host, without=ref)
         return int(row["memory_dynamic_max"] if fits else row["memory_dynamic_min"])
 
-    def _features(self, host: str, kind: str) -> str:
+    def _features(self, kind: str) -> str:
+        """What every host of the pool has, so that the guest may go to any of them."""
         if self.bare_hypervisor:
             return ""
-        return str(self.db.get("host", host, "cpu_info").get("features_pv" if kind == "pv" else "features_hvm", ""))
+        return str(self.db.get("pool", self.engine.pool, "cpu_info").get(cpu.level_key(kind), ""))
 
     def push_xenstore_data(self, ref: str) -> None:
         """Into the xenstore of the running domain, and back."""

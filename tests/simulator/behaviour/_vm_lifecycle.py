@@ -8,6 +8,7 @@ from typing import Any
 
 from ..engine.behaviour import operation
 from ..engine.failure import NULL, Failure
+from . import _versions
 from . import _vm_memory as memory
 from ._vm_platform import is_true
 from ._vm_sleep import Sleep
@@ -33,6 +34,7 @@ class Lifecycle(Sleep):
 
     def before_start_on(self, ref: str, host: str, *_unused: bool) -> None:
         self.existing("host", host)
+        _versions.require_newest(self.engine, host)
         self.require_control_domain_at_home(ref, host)
         if "evacuate" in self.db.get("host", host, "current_operations").values():
             raise Failure("HOST_EVACUATE_IN_PROGRESS", host)
@@ -73,7 +75,7 @@ class Lifecycle(Sleep):
         return platform
 
     async def _boot(self, ref: str, host: str, operation: str, *, paused: bool) -> None:
-        async with self.engine.operations.hold("host", host, operation):
+        async with self.reserved(ref, host, operation):
             self.db.set("VM", ref, "scheduled_to_be_resident_on", host)
             try:
                 self.reserve_hardware(ref, host)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from ..engine.behaviour import locks_itself
 from ..engine.failure import NULL, Failure
-from . import _pool_features
+from . import _pool_features, _versions
 from ._vm_template import Templates
 
 
@@ -34,6 +34,7 @@ class Migration(Templates):
         async with self.operating(ref, "pool_migrate", forced=forced):
             self.existing("host", host)
             await self.engine.pass_time("VM.pool_migrate")
+            self._require_way_up(source, host)
             self.require_bootable(ref, host)
             _pool_features.require(self.engine, "Xen_motion")
             if "network" in options:
@@ -42,9 +43,15 @@ class Migration(Templates):
             await self.move_domain(ref, host)
         self.report_migrated(ref, source, host)
 
+    def _require_way_up(self, source: str, host: str) -> None:
+        """While the pool is being upgraded nothing goes back to an older host."""
+        versions = (_versions.software(self.engine, one) for one in (source, host))
+        if _versions.is_upgrading(self.engine) and not _versions.may_migrate(self.engine, *versions):
+            raise Failure("NOT_SUPPORTED_DURING_UPGRADE")
+
     async def move_domain(self, ref: str, host: str) -> None:
         """The running VM goes on in a new domain, on this host."""
-        async with self.engine.operations.hold("host", host, "vm_migrate"):
+        async with self.reserved(ref, host, "vm_migrate"):
             self.db.set("VM", ref, "scheduled_to_be_resident_on", host)
             try:
                 self.reserve_hardware(ref, host)

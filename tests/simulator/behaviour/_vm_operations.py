@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..engine.failure import NULL, Failure
 from ..engine.registry import Row
+from . import _versions
 from ._vm_platform import is_true
 from ._vm_tables import (
     BESIDE,
@@ -204,10 +205,8 @@ class Check:
                 raise Failure(code, self.ref, self.row[field])
 
     def upgrade(self, op: str) -> None:
-        """A rolling upgrade is known by a key of the pool, whatever its value (X/helpers.ml)."""
-        allowed = op in WHILE_UPGRADING and not (self.level == "8.2" and op == "migrate_send")
-        if not allowed and "rolling_upgrade_in_progress" in self.db.get("pool", self.engine.pool, "other_config"):
-            raise Failure("NOT_SUPPORTED_DURING_UPGRADE")
+        if op not in WHILE_UPGRADING or (self.level == "8.2" and op == "migrate_send"):
+            _versions.require_no_upgrade(self.engine)
 
     def vtpm(self, op: str) -> None:
         if op == "create_vtpm" and self.row["VTPMs"]:

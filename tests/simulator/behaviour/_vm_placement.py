@@ -4,22 +4,33 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from ..engine.failure import NULL, Failure
+from . import _cpu_features as cpu
+from . import _versions
 from . import _vm_memory as memory
 from ._vm_hardware import Hardware
 from ._vm_platform import is_true
 
 NO_COREDUMP = "cannot invoke a coredump of an HVM, PVH or PV-in-PVH domain"
 LEAKS_DOMAIN = "option would leak a domain; VMs and not domains are managed by this API"
-OTHER_VENDOR = "VM last booted on a host which had a CPU from a different vendor."
 ELSEWHERE = "Cannot boot a control domain on a host different from its affinity"
 
 
 class Placement(Hardware):
     def assert_can_boot_here(self, ref: str, host: str) -> None:
+        if _versions.is_upgrading(self.engine) and not _versions.is_like_coordinator(self.engine, host):
+            raise Failure("VM_HOST_INCOMPATIBLE_VERSION", host, ref)
         self.require_bootable(ref, host, check_cpu=True)
+
+    @asynccontextmanager
+    async def reserved(self, ref: str, host: str, op: str) -> AsyncIterator[None]:
+        """A place for the VM on this host; who asks for one while the host does something else does not wait (allocate_vm_to_host)."""
+        async with self.engine.operations.hold("host", host, op, 0.0):
+            yield
 
     def require_bootable(self, ref: str, host: str, *, check_storage: bool = True, check_cpu: bool = False) -> None:
         """Refuse with the reason why this VM cannot run on this host; one that does not exist is not live."""
@@ -86,13 +97,19 @@ class Placement(Hardware):
             raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, ref, str(wanted))
 
     def require_compatible(self, ref: str, host: str) -> None:
-        """A VM that has booted goes on only on a CPU of that vendor (X/cpuid_helpers.ml); hosts of one pool have the features of all here."""
+        """A VM that has booted goes on only where the processor has all that it was shown."""
         row = self.row(ref)
         if row["power_state"] == "Halted":
             return
-        present = self.db.row("host", host)["cpu_info"].get("vendor", "")
-        if row["last_boot_CPU_flags"].get("vendor", present) != present:
-            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", ref, host, OTHER_VENDOR)
+        objection = cpu.objection(row["last_boot_CPU_flags"], self.domain_type_now(row), self.db.get("host", host, "cpu_info"))
+        if objection:
+            raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", ref, host, objection)
+
+    def domain_type_now(self, row: dict[str, Any]) -> str:
+        """Of its domain, or of the one that it would get (Helpers.domain_type)."""
+        metrics = self.db.table("VM_metrics").rows.get(row["metrics"], {})
+        current = metrics.get("current_domain_type", "unspecified")
+        return memory.kind_of(row) if row["power_state"] == "Halted" or current == "unspecified" else str(current)
 
     def _needed_disks(self, ref: str) -> list[str]:
         row = self.row(ref)
@@ -146,6 +163,8 @@ class Placement(Hardware):
 
     def _accepts(self, vm: dict[str, Any], host: str) -> bool:
         row = self.db.row("host", host)
+        if _versions.is_upgrading(self.engine) and not _versions.is_newest(self.engine, host):
+            return False
         enabled = row["enabled"] or vm["is_control_domain"]
         return bool(enabled and self.is_live(host) and "evacuate" not in row["current_operations"].values())
 

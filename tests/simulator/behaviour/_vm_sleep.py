@@ -8,6 +8,7 @@ import contextlib
 
 from ..engine.behaviour import operation
 from ..engine.failure import NULL, Failure
+from . import _versions
 from ._vm_placement import Placement
 from ._vm_record import Records
 
@@ -75,16 +76,22 @@ class Sleep(Placement, Records):
             host = self.choose_host(ref)
             if not force:
                 self.require_compatible(ref, host)
-            await self._wake(ref, host, paused=start_paused)
+            async with self.reserved(ref, host, "vm_resume"):
+                await self._wake(ref, host, paused=start_paused)
         self._report_resumed(ref)
 
-    @operation("resume_on")
+    def before_resume_on(self, _ref: str, host: str, *_unused: bool) -> None:
+        if self.db.exists("host", host):
+            _versions.require_newest(self.engine, host)
+
+    @operation("resume_on", before="before_resume_on")
     async def resume_on(self, ref: str, host: str, start_paused: bool, force: bool) -> None:
         async with self.engine.operations.hold_all(self.vbd_marks(ref), 120.0):
             self.require_bootable(ref, host)
             if not force:
                 self.require_compatible(ref, host)
-            await self._wake(ref, host, paused=start_paused)
+            async with self.reserved(ref, host, "vm_resume"):
+                await self._wake(ref, host, paused=start_paused)
         self._report_resumed(ref)
 
     def _report_resumed(self, ref: str) -> None:
@@ -98,10 +105,9 @@ class Sleep(Placement, Records):
         if not self.is_set("VDI", row["suspend_VDI"]):
             self.reset(ref, "Halted")
             raise Failure("VM_HAS_NO_SUSPEND_VDI", "VM", ref)
-        async with self.engine.operations.hold("host", host, "vm_resume"):
-            self.reserve_hardware(ref, host)
-            self.build(ref, host, paused=paused, fresh=False)
-            await self.drop_image(ref)
+        self.reserve_hardware(ref, host)
+        self.build(ref, host, paused=paused, fresh=False)
+        await self.drop_image(ref)
 
     async def wake_in_place(self, ref: str) -> None:
         """After a checkpoint the VM goes on where it was."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.behaviour import locks_itself
 from ..engine.failure import NULL, Failure, internal_error
-from . import _pool_features
+from . import _pool_features, _versions
 from ._vm_destination import Destination
 from ._vm_migrate import Migration
 
@@ -47,6 +47,7 @@ class StorageMotion(Migration):
         _pool_features.require(self.engine, "Storage_motion")
         destination = Destination(self.engine, dest)
         self._require_mapped(ref, vdi_map)
+        self._require_not_older(ref, destination)
         if destination.is_local:
             await self._require_storage_motion(vdi_map, destination)
             self.require_bootable(ref, destination.host, check_storage=False, check_cpu=options.get("force") != "true")
@@ -55,6 +56,15 @@ class StorageMotion(Migration):
         else:
             await self.require_receivable(ref, destination, vdi_map, vif_map, options)
         self._require_movable(vdi_map)
+
+    def _require_not_older(self, ref: str, destination: Destination) -> None:
+        """No VM goes to an older host, upgrade or not; one without a domain leaves from the coordinator."""
+        resident = self.row(ref)["resident_on"]
+        own = _versions.software(self.engine, resident if resident != NULL else self.engine.coordinator)
+        if not _versions.may_migrate(self.engine, own, _versions.software(destination.engine, destination.host)):
+            if destination.is_local:
+                raise Failure("NOT_SUPPORTED_DURING_UPGRADE")
+            raise Failure("VM_HOST_INCOMPATIBLE_VERSION_MIGRATE", ref, destination.host)
 
     async def require_receivable(self, ref: str, destination: Destination, vdi_map: dict[str, str], vif_map: dict[str, str], options: dict[str, str]) -> None:
         raise NotImplementedError

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..engine.behaviour import operation
@@ -16,24 +16,13 @@ from ._external_auth import HostAuthentication
 from ._host_access import HostAccess
 from ._host_evacuation import Evacuation
 from ._host_forwarding import at_host
+from ._host_operations import HostOperations
 from ._host_plugins import Plugins
 from ._host_power import Power
 from ._host_settings import Settings
-from ._progress import other_operation
-
-MAKING_VMS = ("provision", "vm_resume", "vm_migrate")
-REMOVING_VMS = ("evacuate", "reboot", "shutdown")
-# Running operation → the ones that must wait for it.
-EXCLUDES = {
-    "reboot": ("shutdown", "apply_updates"),
-    "shutdown": ("reboot", "apply_updates"),
-    "apply_updates": ("reboot", "shutdown", "enable"),
-    "provision": ("provision",),
-}
-NEED_DISABLED = ("reboot", "shutdown", "apply_updates")
 
 
-class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertificates, HostAccess):
+class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertificates, HostAccess):
     cls = "host"
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
@@ -46,25 +35,6 @@ class Host(Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertifi
     def restarted(self) -> None:
         self.sync_other_config()
         self.plug_again(self.engine.coordinator)
-
-    # Operations
-
-    def advertised(self, ref: str) -> Iterable[str]:
-        return self.engine.schema.enums["host_allowed_operations"]
-
-    def check(self, ref: str, op: str) -> None:
-        row = self.row(ref)
-        for task, current in row["current_operations"].items():
-            crossing = (op in MAKING_VMS and current in REMOVING_VMS) or (op in REMOVING_VMS and current in MAKING_VMS)
-            if crossing or op in EXCLUDES.get(current, ()):
-                raise other_operation(self.engine, "host", ref, {task: current})
-        if op in NEED_DISABLED and row["enabled"]:
-            raise Failure("HOST_NOT_DISABLED")
-        if op == "power_on":
-            if self.is_live(ref):
-                raise Failure("HOST_IS_LIVE", ref)
-            if not row["power_on_mode"]:
-                raise Failure("HOST_POWER_ON_MODE_DISABLED")
 
     # Enabled or not
 

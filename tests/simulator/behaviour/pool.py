@@ -4,88 +4,53 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..engine.failure import NULL, Failure
+from . import _cpu_features as cpu
+from . import _versions
 from ._certificates import PoolCertificates
 from ._external_auth import PoolAuthentication
 from ._host_access import PoolAccess
 from ._pool_ha import HighAvailability
 from ._pool_join import Joining
 from ._pool_membership import Membership
+from ._pool_operations import PoolOperations
 from ._pool_welcome import Welcome
-from ._progress import other_operation_on
 
-# These refuse to run beside each other, each with a code of its own …
-BLOCKING = {
-    "ha_enable": "HA_ENABLE_IN_PROGRESS",
-    "ha_disable": "HA_DISABLE_IN_PROGRESS",
-    "cluster_create": "CLUSTER_CREATE_IN_PROGRESS",
-    "designate_new_master": "DESIGNATE_NEW_MASTER_IN_PROGRESS",
-    "tls_verification_enable": "TLS_VERIFICATION_ENABLE_IN_PROGRESS",
-    "configure_repositories": "CONFIGURE_REPOSITORIES_IN_PROGRESS",
-    "sync_updates": "SYNC_UPDATES_IN_PROGRESS",
-    "apply_updates": "APPLY_UPDATES_IN_PROGRESS",
-}
-# … and these wait for each other.
-WAITING = (
-    "cert_refresh",
-    "exchange_certificates_on_join",
-    "exchange_ca_certificates_on_join",
-    "copy_primary_host_certs",
-    "eject",
-    "get_updates",
-)
 # The fields of a host's cpu_info that the pool's is made of.
-CPU_FEATURES = ("features_hvm_host", "features_pv_host")
+CPU_FEATURES = (cpu.level_key("hvm"), cpu.level_key("pv"))
 AGENT_KEYS = ("auto_update_enabled", "auto_update_url")
 
 
-class Pool(Membership, Joining, Welcome, HighAvailability, PoolAuthentication, PoolCertificates, PoolAccess):
+class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, PoolAuthentication, PoolCertificates, PoolAccess):
     cls = "pool"
-
-    # Operations
-
-    def advertised(self, ref: str) -> Iterable[str]:
-        known = self.engine.schema.enums["pool_allowed_operations"]
-        return [name for name in (*BLOCKING, *WAITING) if name in known]
-
-    def check(self, ref: str, op: str) -> None:
-        row = self.row(ref)
-        if row.get("is_psr_pending"):
-            raise Failure("POOL_SECRET_ROTATION_PENDING")
-        for task, running in row["current_operations"].items():
-            if running in BLOCKING and op in BLOCKING:
-                raise Failure(BLOCKING[running])
-            if running in WAITING:
-                raise other_operation_on(self.engine, "pool", ref, {task: running})
-            if running in BLOCKING:
-                # Which one is said of waiting operations only (X/xapi_pool_helpers.ml).
-                raise Failure("OTHER_OPERATION_IN_PROGRESS", "pool", ref)
-        if op in ("ha_enable", "tls_verification_enable") and row["ha_enabled"]:
-            raise Failure("HA_IS_ENABLED")
-        if op == "ha_disable" and not row["ha_enabled"]:
-            raise Failure("HA_NOT_ENABLED")
-        if op == "cluster_create" and self.db.tables["Cluster"].rows:
-            raise Failure("CLUSTER_ALREADY_EXISTS")
-        if op == "cluster_create" and row["ha_enabled"]:
-            raise Failure("INCOMPATIBLE_CLUSTER_STACK_ACTIVE", row["ha_cluster_stack"])
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
         super().loaded(extra)
         # The HA daemon needs Xen; where that is only simulated, it is not installed (recording small_classes).
         self._has_cluster_stack = extra.get("hypervisor") != "simulated"
+        _versions.notice(self.engine)
 
-    def update_cpu_info(self) -> None:
+    def restarted(self) -> None:
+        _versions.notice(self.engine)
+
+    def hosts_changed(self) -> None:
+        """One came or went, or another leads."""
+        self._update_cpu_info()
+        _versions.notice(self.engine)
+
+    def _update_cpu_info(self) -> None:
         """What all hosts have in common, and how much of it there is."""
         infos = [row["cpu_info"] for _unused, row in self.db.items("host") if row["cpu_info"]]
         if not infos:
             return
         totals = {key: str(sum(int(info.get(key, 0)) for info in infos)) for key in ("cpu_count", "socket_count")}
-        shared = {key: infos[0][key] for key in CPU_FEATURES if key in infos[0]}
-        self.db.set("pool", self.engine.pool, "cpu_info", {"vendor": infos[0].get("vendor", ""), **shared, **totals})
+        shared = {key: functools.reduce(cpu.common, (info.get(key, "") for info in infos)) for key in CPU_FEATURES}
+        self.db.set("pool", self.engine.pool, "cpu_info", {"vendor": infos[-1].get("vendor", ""), **shared, **totals})
 
     # VLANs
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..engine.behaviour import locks_itself
 from ..engine.failure import NULL, Failure
-from . import _secrets, _sr_operations
+from . import _secrets, _sr_operations, _versions
 from ._sr_services import Services
 from ._sr_start import Start
 from .drivers.errors import Unimplemented
@@ -67,6 +67,7 @@ class SR(Start, Services):
         sm_config: dict[str, str],
     ) -> str:
         self.existing("host", host)
+        _versions.require_no_upgrade(self.engine)
         config = _secrets.moved(self.db, device_config)
         coordinator = self.engine.coordinator
         hosts = [coordinator, *(h for h in self.db.refs("host") if h != coordinator)] if shared else [host]

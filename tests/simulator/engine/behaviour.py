@@ -82,6 +82,10 @@ class Behaviour:
     def check(self, ref: str, op: str) -> None:
         """Raise the refusal xapi gives when `op` is not allowed on `ref` now."""
 
+    def shows(self, ref: str, op: str) -> bool:
+        """Whether `op` stands in current_operations while it runs."""
+        return True
+
     def affected(self, ref: str) -> Iterable[tuple[str, str]]:
         """Other objects (class, reference) whose allowed operations depend on this one."""
         return ()

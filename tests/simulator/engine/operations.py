@@ -76,7 +76,8 @@ class Operations:
             except Failure:
                 self._unmark(marks[:number])
                 raise
-            self.db.put(cls, ref, "current_operations", task, op)
+            if self.engine.behaviours[cls].shows(ref, op):
+                self.db.put(cls, ref, "current_operations", task, op)
             self.again(cls, ref)
 
     def _unmark(self, marks: Sequence[tuple[str, str, str]]) -> None:

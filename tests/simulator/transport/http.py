@@ -8,7 +8,6 @@ Routing is xapi's: a table per HTTP method, the longest prefix wins (facts 1.1).
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +60,9 @@ class Listener:
         if isinstance(request.protocol, Connection):
             request.protocol.headers_read()
         try:
+            if self.host in self.engine.down:
+                # It came in while the host was still up, and is read when it is not.
+                raise Disconnect(request.path)
             response = await self._route(request)
         except Refused as refused:
             response = refused.page
@@ -186,57 +188,3 @@ async def answer(listener: Listener, method: str, params: list[Any], protocol: s
         counts = {name: rpc.I4(count) for name, count in result["valid_ref_counts"].items()}
         return {**result, "valid_ref_counts": counts}
     return result
-
-
-class Sites:
-    """All listeners of one pool: a host each, every one on its own loopback address and all on one port."""
-
-    def __init__(self, engine: Engine, handlers: dict[str, dict[str, Handler]]) -> None:
-        self.engine = engine
-        self.handlers = handlers
-        self.addresses: dict[str, str] = {}
-        self.contexts: dict[str, ssl.SSLContext] | None = None
-        self.port = 0
-        self.ports: dict[str, int] = {}  # of hosts that listen on another port: they came from elsewhere
-        self.runners: dict[str, web.ServerRunner] = {}
-
-    async def open(self, addresses: dict[str, str], port: int, contexts: dict[str, ssl.SSLContext] | None) -> int:
-        """Listen for every host (reference → address); returns the port, chosen when 0."""
-        self.addresses, self.contexts, self.port = dict(addresses), contexts, port
-        for host in addresses:
-            await self.listen(host)
-        return self.port
-
-    def add(self, host: str, address: str, port: int, context: ssl.SSLContext | None) -> None:
-        """A further host, which begins to listen when it is up."""
-        self.addresses[host], self.ports[host] = address, port
-        if self.contexts is not None and context is not None:
-            self.contexts[host] = context
-
-    async def listen(self, host: str) -> None:
-        """Let a host answer."""
-        if host in self.runners or host not in self.addresses:
-            return
-        runner = Listener(self.engine, host, self.handlers).runner()
-        await runner.setup()
-        context = self.contexts[host] if self.contexts else None
-        site = web.TCPSite(runner, self.addresses[host], self.ports.get(host, self.port), ssl_context=context, reuse_address=True)
-        await site.start()
-        self.runners[host] = runner
-        self.port = self.port or _port(site)
-
-    async def silence(self, host: str) -> None:
-        """Let a host refuse connections, and cut those it has."""
-        runner = self.runners.pop(host, None)
-        if runner is not None:
-            await runner.cleanup()
-
-    async def close(self) -> None:
-        for host in list(self.runners):
-            await self.silence(host)
-
-
-def _port(site: web.TCPSite) -> int:
-    server = site._server  # aiohttp offers the bound port nowhere else
-    assert server is not None
-    return int(server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]

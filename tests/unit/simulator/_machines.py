@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure
+from simulator import NULL, Failure, Simulator
 
 MIB, GIB = 1 << 20, 1 << 30
 TEMPLATE = "Debian 12 (cloud image)"
@@ -22,6 +22,19 @@ def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
     with pytest.raises(Failure) as caught:
         action(*params)
     return list(caught.value.description)
+
+
+def marks(simulator: Simulator) -> set[str]:
+    """The operations that stand on hosts from now on, for however short a time."""
+    seen: set[str] = set()
+    hosts = simulator.engine.db.tables["host"].rows
+
+    def look(cls: str, ref: str) -> None:
+        if cls == "host" and ref in hosts:
+            seen.update(hosts[ref]["current_operations"].values())
+
+    simulator.engine.db.watchers.append(look)
+    return seen
 
 
 def machine(session: Any, name: str = "", *, template: str = TEMPLATE, start: bool = False, **settings: Any) -> str:

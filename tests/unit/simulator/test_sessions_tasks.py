@@ -164,16 +164,22 @@ def test_a_plain_call_has_a_task_while_it_runs(working: Simulator) -> None:
     assert [row for row in session.task.get_all_records().values() if row["name_label"] == "VM.clone"] == []
 
 
-def test_cancelled(working: Simulator) -> None:
-    session = working.session()
-    task = slow(session)
-    session.task.cancel(task)
-    assert list(session.task.get_current_operations(task).values()) == ["cancel"]
-    until(lambda: session.task.get_status(task) != "pending")
-    record = session.task.get_record(task)
-    # exec_with_context in xapi's server_helpers.ml ends a cancelled call by TaskHelper.cancel, which writes no error.
-    assert (record["status"], record["error_info"], record["progress"]) == ("cancelled", [], 1.0)
-    assert session.VM.get_by_name_label("copy") == []
+@pytest.mark.parametrize("api", ["8.2", "8.3", "26"])
+def test_cancelled(api: str) -> None:
+    """No error is left in the task. exec_with_context in xapi's server_helpers.ml (v1.249.42, v24.19.2 and e2ee48d alike) ends a cancelled call
+    by TaskHelper.cancel, which writes the status and no error_info. TaskHelper.failed, which does, meets TASK_CANCELLED only in the handlers of
+    /import_raw_vdi and /export_raw_vdi, which catch it themselves; and they ask for it with format=tar alone."""
+    with Simulator("one_host", api=api) as simulator:
+        simulator.engine.latency["VM.clone"] = 30.0
+        session = simulator.session()
+        task = slow(session)
+        session.task.cancel(task)
+        assert list(session.task.get_current_operations(task).values()) == ["cancel"]
+        until(lambda: session.task.get_status(task) != "pending")
+        record = session.task.get_record(task)
+        assert (record["status"], record["error_info"], record["progress"]) == ("cancelled", [], 1.0)
+        assert (record["result"], record["allowed_operations"]) == ("", [])
+        assert session.VM.get_by_name_label("copy") == []
 
 
 def test_a_status_that_its_client_set_stays(working: Simulator) -> None:
