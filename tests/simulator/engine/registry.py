@@ -78,18 +78,13 @@ class Registry:
         return text if text in table.rows else table.by_uuid.get(text)
 
     def record(self, cls: str, ref: str) -> Row:
-        """A copy of the public fields in model order."""
-        return self.public(cls, self.row(cls, ref))
+        """A copy of the public fields in model order, its lists and maps included."""
+        public = self.public(cls, self.row(cls, ref))
+        return {name: value.copy() if isinstance(value, (list, dict)) else value for name, value in public.items()}
 
     def public(self, cls: str, row: Row) -> Row:
-        """The public fields of a row in model order; fields that may be absent and are (`option`) are left out."""
-        result = {}
-        for spec in self.tables[cls].spec.fields.values():
-            if not spec.internal:
-                value = row[spec.name]
-                if value is not None:
-                    result[spec.name] = list(value) if isinstance(value, list) else dict(value) if isinstance(value, dict) else value
-        return result
+        """The public fields of a row, to be read only: `Table.public`."""
+        return self.tables[cls].public(row)
 
     # Writing
 
@@ -145,7 +140,10 @@ class Registry:
         return table.insert(ref, values, self.generation)
 
     def set(self, cls: str, ref: str, field: str, value: Any) -> None:
-        """Write one field; writing what is there already does nothing at all, as in xapi (facts 1.9)."""
+        """Write one field; writing what is there already does nothing at all, as in xapi (facts 1.9).
+
+        A list or map is replaced as a whole, never changed in place: answers and events that were given before hold the old one.
+        """
         row = self.row(cls, ref)
         old = row[field]
         if old == value and isinstance(old, bool) == isinstance(value, bool):

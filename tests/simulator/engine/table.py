@@ -27,6 +27,21 @@ class Table:
         self.deleted: deque[tuple[str, int, int]] = deque()  # reference, created, deleted
         self.by_uuid: dict[str, str] = {}
         self.datetimes = frozenset(name for name, f in spec.fields.items() if f.type.kind == "datetime")
+        self._internal = [name for name, f in spec.fields.items() if f.internal]
+        self._optional = [name for name, f in spec.fields.items() if f.type.kind == "option" and not f.internal]
+
+    def public(self, row: Row) -> Row:
+        """The public fields of a row in model order, without those that may be absent and are (`option`).
+
+        Its lists and maps are the row's own: nobody changes them in place (`Registry.set`), and to copy them takes longer than all else.
+        """
+        result = row.copy()
+        for name in self._internal:
+            del result[name]
+        for name in self._optional:
+            if result[name] is None:
+                del result[name]
+        return result
 
     def insert(self, ref: str, values: Row, generation: int) -> Row:
         """Add a row; fields that `values` leaves out get the model's default."""
