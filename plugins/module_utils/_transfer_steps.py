@@ -22,7 +22,7 @@ from ._run import marked
 from ._storage_full import explained
 from ._task import run_task
 from ._vdi import data_at_least, refuse_without_room
-from ._vhd import SparseReader
+from ._vhd_reader import SparseReader
 
 # On the new disk: the uuid of the source; until it is complete, that of the snapshot that it holds, and of those before.
 SOURCE, BASE = "xen_ansible:transferred", "xen_ansible:transfer_base"
@@ -127,7 +127,7 @@ def add_changes(job: TransferJob, name: str, source: Callable[[], str], base: st
             explained(job.there, sr[0], label, size),
         ):
             # Zeros are sent as well: what was there before is not to stay.
-            job.transfer = import_extents(job.there, job.ref, SparseReader(read).extents(), size, label=label, timeout=job.timeout)  # type: ignore[arg-type]
+            job.transfer = import_extents(job.there, job.ref, SparseReader(read).extents(), size, label=label, timeout=job.timeout)
 
     job.plan.add(f"write what changed on disk {name!r} since", write)
 
