@@ -32,13 +32,12 @@ RETURN = r"""
 
 from typing import Any
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _image_types
 from ansible_collections.xapi.xenserver.plugins.plugin_utils import _filters
 
 
 @_filters.named
 def image_type_name(image_type: Any) -> str | None:
-    kind = _image_types.TYPES.get(image_type)
+    kind = _filters.kind(image_type)
     return kind.name if kind else None
 
 

@@ -14,7 +14,7 @@ positional: vcpus
 options:
     _input:
       description: Memory of the VM in MiB.
-      type: float
+      type: int
       required: true
     vcpus:
       description: Number of virtual CPUs.

@@ -20,7 +20,8 @@ options:
       description: Operating system, V(linux) or V(windows) decide.
       type: str
     image_type:
-      description: Number of the image type; 2 (AMI disk) and 4 (VHD) are paravirtual.
+      description:
+        - Number of the image type; 2 (AMI disk) and 4 (VHD) are paravirtual. P(xapi.xenserver.xen_image_type#filter) makes it of a disk format.
       type: int
 """
 
@@ -28,6 +29,10 @@ EXAMPLES = r"""
 - name: The mode of a Windows VM is known
   ansible.builtin.debug:
     msg: "{{ none | xapi.xenserver.xen_vm_mode(os_type='windows') }}"
+
+- name: The mode that fits an image is known
+  ansible.builtin.debug:
+    msg: "{{ none | xapi.xenserver.xen_vm_mode(image_type=('vhd' | xapi.xenserver.xen_image_type)) }}"
 """
 
 RETURN = r"""
@@ -45,7 +50,7 @@ from ansible_collections.xapi.xenserver.plugins.plugin_utils import _filters
 
 @_filters.named
 def vm_mode(mode: Any, os_type: Any = None, image_type: Any = None) -> str:
-    return _image_types.vm_mode(mode, os_type, _image_types.TYPES.get(image_type))
+    return _image_types.vm_mode(mode, os_type, _filters.kind(image_type))
 
 
 class FilterModule:

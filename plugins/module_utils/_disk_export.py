@@ -21,7 +21,8 @@ from ._disk_stream import Transfer
 from ._errors import XenError
 from ._raw_file import write_sparse
 from ._transfer import Session
-from ._vhd import FOOTER, LARGEST, Footer, SparseReader
+from ._vhd import FOOTER, LARGEST, Footer
+from ._vhd_reader import SparseReader
 
 READ = 1024 * 1024
 Read = Callable[[int], bytes]

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._codec import parse_bytes
 from ._device_names import device_number, number_or_none
 from ._devices import load_vm
 from ._disk_stream import Transfer
@@ -17,6 +16,7 @@ from ._errors import Ambiguous, NotFound, XenError
 from ._lookup import Found, Record, View
 from ._plan import Plan, Values
 from ._render_devices import vdi
+from ._vdi import disk_size
 from ._vdi_find import BY_NAME, get_sr
 
 SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -54,10 +54,7 @@ class DiskJob:
 
     @property
     def size(self) -> int:
-        size = parse_bytes(self.params["size"])
-        if size <= 0:
-            raise XenError(f"size {self.params['size']!r} is none that a disk can have; write a number of bytes or something like 8GiB")
-        return size
+        return disk_size(self.params["size"])
 
     def read(self) -> Values:
         """The truth, after the steps."""

@@ -19,7 +19,8 @@ from ._errors import XenError
 from ._private import new_file, new_folder, remove, write_at
 from ._task import client_task
 from ._transfer import Deadline, Request, Session
-from ._vhd import LARGEST, SparseReader
+from ._vhd import LARGEST
+from ._vhd_reader import SparseReader
 
 BLOCK = 1024 * 1024
 RAW_PIECE = 4 * 1024 * 1024

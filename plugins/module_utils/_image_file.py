@@ -18,7 +18,8 @@ from ._disk_build import PAGE, Extent, file_extents, trimmed
 from ._errors import XenError
 from ._private import write_at
 from ._qcow2_file import write_image
-from ._vhd import FOOTER, SparseReader, VhdError
+from ._vhd import FOOTER, VhdError
+from ._vhd_reader import SparseReader
 
 PIECE = 4 * 1024 * 1024
 USUAL_LEVEL = 6  # of gzip and of the old driver

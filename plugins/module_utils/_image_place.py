@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from ._codec import parse_bytes
 from ._device_names import device_number, number_or_none
 from ._device_steps import CREATED
 from ._devices import load_vm
@@ -13,6 +12,7 @@ from ._image_upload import ImageJob
 from ._lookup import Found
 from ._plan import Values
 from ._plug import hotplug
+from ._vdi import disk_size
 
 
 class Target:
@@ -25,7 +25,7 @@ class Target:
         if self.vm is None and params["name"] is None:
             raise XenError("it is not said what the disk is for; give vm or vm_uuid, or the name of the disk")
         self.name = str(params["name"] or (self.vm[1]["name_label"] if self.vm else ""))
-        self.size = parse_bytes(params["size"]) if params["size"] is not None else None
+        self.size = disk_size(params["size"]) if params["size"] is not None else None
         self.vbd: Found | None = None
         self.vdi: Found | None = None
         if self.vm is not None:

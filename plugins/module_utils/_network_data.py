@@ -74,7 +74,7 @@ def _nics(network: Json) -> Iterator[Nic]:
     try:
         yield from _of_version_1(network) if network["version"] == 1 else _of_version_2(network)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise XenError(f"network cannot be turned into OpenStack's network_data ({type(error).__name__}: {error}); {HINT}") from error
+        raise XenError(f"network cannot be turned into OpenStack's network_data ({_reason(error)}); {HINT}") from error
 
 
 def _of_version_2(network: Json) -> Iterator[Nic]:
@@ -159,7 +159,7 @@ def _of_openstack(network: Json) -> Iterator[Nic]:
                 _add_network(nic, item)
             yield nic
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise XenError(f"network is no proper network_data ({type(error).__name__}: {error}); see OpenStack's documentation of it") from error
+        raise XenError(f"network is no proper network_data ({_reason(error)}); see OpenStack's documentation of it") from error
 
 
 def _add_network(nic: Nic, item: Json) -> None:
@@ -184,6 +184,12 @@ def _version_2(nics: list[Nic]) -> Json:
         }
         ethernets[nic.name] = {**ethernet, **{key: value for key, value in more.items() if value}}
     return {"version": 2, "ethernets": ethernets}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    return str(error) if isinstance(error, ValueError) else "a part of it is text, a number or a list where others belong"
 
 
 def _only(part: Json, known: Iterable[str], what: str) -> None:

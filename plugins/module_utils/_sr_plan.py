@@ -17,6 +17,7 @@ from ._render import sr
 from ._settings import Setting, changes, first_values
 from ._sr_gone import plan_gone
 from ._sr_job import NOUN, SrJob, find_sr, read
+from ._sr_needs import refuse_incomplete
 from ._sr_scan import Refresh, plan_scanned
 from ._task import run_task
 
@@ -54,7 +55,9 @@ def _plan_create(job: SrJob) -> None:
     job.refuse_unknown_type()
     record = _first_record(job, name)
     host, *_others = wanted_hosts(job, job.shared)
-    arguments = [host, device_config(params), 0, name, record["name_description"], params["type"], record["content_type"], job.shared]
+    config = device_config(params)
+    refuse_incomplete(job, host, config)
+    arguments = [host, config, 0, name, record["name_description"], params["type"], record["content_type"], job.shared]
     sm_config = {key: text_of(value) for key, value in (params["sm_config"] or {}).items()}
     earlier = set(job.session.call("SR.get_by_name_label", name))
 
@@ -82,6 +85,7 @@ def _plan_introduce(job: SrJob) -> None:
     if None in (name, params["type"], params["device_config"]):
         raise NotFound(NOUN, uuid, "give new_name, type and device_config to introduce one that lies on the storage already")
     job.refuse_unknown_type()
+    refuse_incomplete(job, wanted_hosts(job, job.shared)[0], device_config(params))
     record = _first_record(job, name)
     arguments = [uuid, name, record["name_description"], params["type"], record["content_type"], job.shared]
     sm_config = {key: text_of(value) for key, value in (params["sm_config"] or {}).items()}

@@ -15,7 +15,6 @@ PLACE_OPTIONS: dict[str, dict[str, Any]] = {
     "dest_sr": {"type": "str"},
     "dest_host": {"type": "str"},
     "dest_name": {"type": "str"},
-    "phase": {"type": "str", "choices": ["full", "base", "delta"], "default": "full"},
 }
 
 

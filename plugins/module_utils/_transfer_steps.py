@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._codec import format_bytes
-from ._disk_extents import import_extents
+from ._disk_extents import exported, import_extents
 from ._disk_job import DiskJob
 from ._disk_local import disk_extents
 from ._disk_stream import Transfer
@@ -22,8 +22,9 @@ from ._run import marked
 from ._storage_full import explained
 from ._task import run_task
 from ._vdi import data_at_least, refuse_without_room
+from ._vhd_reader import SparseReader
 
-# On the new disk: the uuid of the source; while only the base is there, that of the snapshot that was its base.
+# On the new disk: the uuid of the source; until it is complete, that of the snapshot that it holds, and of those before.
 SOURCE, BASE = "xen_ansible:transferred", "xen_ansible:transfer_base"
 # On the snapshot: the uuid of the new disk.
 TARGET = "xen_ansible:transfer_target"
@@ -37,6 +38,7 @@ class TransferJob(DiskJob):
     there: Any = None
     there_view: View = field(default_factory=lambda: View(None))  # type: ignore[arg-type]
     snapshot: str = ""
+    origin: Values = field(default_factory=dict)
 
     @property
     def same_pool(self) -> bool:
@@ -45,7 +47,7 @@ class TransferJob(DiskJob):
     def read(self) -> Values:
         self.view.forget()
         self.there_view.forget()
-        result: Values = {"vdi": vdi(self.there.call("VDI.get_record", self.ref), self.there_view), **self.shown}
+        result: Values = {"vdi": vdi(self.there.call("VDI.get_record", self.ref), self.there_view), "source": self.origin, **self.shown}
         if "transfer" in self.plan.result:
             told = self.transfer or Transfer(0, 0, 0.0)
             result["transfer"] = {"bytes_sent": told.bytes_sent, "bytes_total": told.bytes_total, "seconds": round(told.seconds, 3)} if self.transfer else {}
@@ -55,6 +57,11 @@ class TransferJob(DiskJob):
 def snapshots(job: TransferJob, source: str) -> dict[str, Record]:
     records = job.view.load("VDI", {"snapshot_of": source, "is_a_snapshot": True})
     return {ref: record for ref, record in records.items() if TARGET in record["other_config"]}
+
+
+def bases_of(target: Found | None) -> list[str]:
+    """Uuids of the snapshots that the new disk held, the newest first."""
+    return target[1]["other_config"].get(BASE, "").split() if target else []
 
 
 def new_record(job: TransferJob, source: Record, sr: str, *, complete: bool) -> Record:
@@ -96,6 +103,46 @@ def add_copy(job: TransferJob, name: str, source: Callable[[], str], sr: Found) 
 
     # What is written goes with the disk.
     job.plan.add(f"write the content of disk {name!r}", copy, lambda: None)
+
+
+def add_snapshot(job: TransferJob, found: Found) -> None:
+    ref, source = found
+    what = f"a snapshot of disk {source['name_label']!r}"
+
+    def take() -> None:
+        job.snapshot = run_task(job.session, "VDI.snapshot", ref, {}, timeout=job.timeout, what=what)
+
+    job.plan.add(f"take {what}", take, lambda: job.session.call("VDI.destroy", job.snapshot))
+    # Its undo: the mark goes with the snapshot.
+    job.plan.add("mark the snapshot", lambda: job.session.call("VDI.add_to_other_config", job.snapshot, TARGET, source["uuid"]), lambda: None)
+
+
+def add_changes(job: TransferJob, name: str, source: Callable[[], str], base: str, sr: Found) -> None:
+    """What was written to the disk since a snapshot of it, over what the new disk holds."""
+
+    def write() -> None:
+        size, label = job.there.call("VDI.get_virtual_size", job.ref), f"disk {name!r}"
+        with (
+            exported(job.session, source(), "vhd", label=label, timeout=job.timeout, base=base) as read,
+            explained(job.there, sr[0], label, size),
+        ):
+            # Zeros are sent as well: what was there before is not to stay.
+            job.transfer = import_extents(job.there, job.ref, SparseReader(read).extents(), size, label=label, timeout=job.timeout)
+
+    job.plan.add(f"write what changed on disk {name!r} since", write)
+
+
+def add_base_mark(job: TransferJob) -> None:
+    """The new disk holds the snapshot. The undo goes before that of the snapshot, without which nothing could be sent on."""
+    before: dict[str, str] = {}
+
+    def mark() -> None:
+        before.update(job.there.call("VDI.get_other_config", job.ref))
+        uuid = job.session.call("VDI.get_uuid", job.snapshot)
+        job.there.call("VDI.set_other_config", job.ref, {**before, BASE: f"{uuid} {before.get(BASE, '')}".strip()})
+        job.origin = {**job.origin, "snapshot": uuid}
+
+    job.plan.add("mark what the new disk holds", mark, lambda: job.there.call("VDI.set_other_config", job.ref, before))
 
 
 def add_finish(job: TransferJob, source: Record) -> None:

@@ -63,13 +63,7 @@ class VdiJob:
     @property
     def size(self) -> int | None:
         """The size that is asked for."""
-        text = self.params["size"]
-        if text is None:
-            return None
-        size = parse_bytes(text)
-        if size <= 0:
-            raise XenError(f"size {text!r} is none that a disk can have; write a number of bytes or something like 8GiB")
-        return size
+        return None if self.params["size"] is None else disk_size(self.params["size"])
 
     @property
     def timeout(self) -> float:
@@ -80,6 +74,16 @@ class VdiJob:
         if self.sr is None:
             self.sr = sr_or_default(self.session, self.view, self.params["sr"])
         return self.sr
+
+
+def disk_size(text: str) -> int:
+    """A size in bytes. A small number without its unit is taken for the slip that it is: storage would make 2 MiB of 8 bytes."""
+    size = parse_bytes(text)
+    if size <= 0:
+        raise XenError(f"size {text!r} is none that a disk can have; write a number of bytes or something like 8GiB")
+    if size < MIB and text.strip().isdigit():
+        raise XenError(f"size {text!r} is {size} bytes, too few for a disk; write its unit, such as 8GiB")
+    return size
 
 
 def find_disk(job: VdiJob) -> Found | None:

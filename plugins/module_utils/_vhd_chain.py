@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ._disk_build import Extent
-from ._vhd import DIFFERENCING, SECTOR, VHD_BLOCK, SparseReader, VhdError
+from ._vhd import DIFFERENCING, SECTOR, VHD_BLOCK, VhdError
+from ._vhd_reader import SparseReader
 
 SECTORS = VHD_BLOCK // SECTOR
 FULL = (1 << SECTORS) - 1
@@ -31,7 +32,7 @@ class Chain:
         covered, layer = Covered(), self._newest
         while True:
             if layer.footer.type != DIFFERENCING and layer is self._newest:
-                yield from layer.extents()  # type: ignore[misc]  # the same shape
+                yield from layer.extents()
             else:
                 for extent in layer.extents():
                     yield from covered.free_parts(extent.offset, extent.data[: max(self.size - extent.offset, 0)])

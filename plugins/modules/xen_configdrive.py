@@ -51,7 +51,8 @@ options:
   attach_as:
     description:
       - V(cd) puts the drive into a CD drive, which is added when there is none. The medium of a drive can be changed while the VM runs.
-      - V(disk) attaches it as a read-only disk. An HVM guest sees such a disk only after its next start.
+      - V(disk) attaches it as a read-only disk. A VM that runs sees it only after its next start, of which the module warns,
+        as the pool refuses to plug a read-only disk into an HVM guest.
     type: str
     choices: [cd, disk]
     default: cd

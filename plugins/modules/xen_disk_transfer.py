@@ -11,7 +11,8 @@ short_description: Copy a disk to another storage repository, host or pool
 version_added: 0.1.0
 author: the xapi.xenserver authors (@xapi)
 description:
-  - Copies a disk to another storage repository of the same pool or of another one, at once, or most of it while its VM runs and the rest after that.
+  - Copies a disk to another storage repository of the same pool or of another one, at once, or most of it while its VM runs and the rest
+    when the VM is halted.
   - The content goes through the machine where the module runs, which keeps nothing of it. What is not in use on the disk is not sent.
 extends_documentation_fragment:
   - xapi.xenserver.attributes
@@ -22,13 +23,22 @@ options:
   phase:
     description:
       - V(full) copies the disk at once, while no VM writes to it.
-      - V(base) copies a snapshot of the disk, while its VM goes on. The new disk stays marked as unfinished.
-      - V(delta) sends what was written since, when the VM is halted, which takes little time, and removes the snapshot. The new disk is complete then.
+      - V(send) copies a snapshot of the disk, while its VM goes on. The new disk stays marked as unfinished, and keeps what it got;
+        a repeated run changes nothing. With O(base), what was written since that snapshot is sent on to the same new disk,
+        which leaves less to do while the VM is halted.
+      - V(import) sends what was written since, when the VM is halted, which takes little time. The new disk gets the keys of its
+        source, is complete, and the snapshot is removed.
       - A complete copy is made once. It is known by the uuid of its source in C(other_config), under C(xen_ansible:transferred).
-        What an interrupted transfer left is removed in the next one.
+        What an interrupted transfer left is removed in the next one, or taken on by it.
     type: str
-    choices: [full, base, delta]
+    choices: [full, send, import]
     default: full
+  base:
+    description:
+      - Uuid of the snapshot that the new disk holds, from RV(source.snapshot) of an earlier run.
+      - With O(phase=send), only what differs from it is sent, from a new snapshot. When the new disk went on from it already, nothing is to be done.
+      - With O(phase=import) it need not be given, and an error is made of another one than the new disk holds.
+    type: str
   dest_sr:
     description:
       - Name or uuid of the storage repository to copy to.
@@ -71,18 +81,43 @@ EXAMPLES = r"""
 - name: Most of the data disk is in the other pool
   xapi.xenserver.xen_disk_transfer:
     name: data
-    phase: base
+    phase: send
     dest_pool:
       hostname: pool2.example.com
       password: "{{ pool2_password }}"
+  register: sent
+
+- name: What was written to it meanwhile is there as well
+  xapi.xenserver.xen_disk_transfer:
+    name: data
+    phase: send
+    base: "{{ sent.source.snapshot }}"
+    dest_pool:
+      hostname: pool2.example.com
+      password: "{{ pool2_password }}"
+  when: sent is changed
+
+- name: VM of the data disk is halted
+  xapi.xenserver.xen_power:
+    name: web1
+    state: halted
 
 - name: Data disk is in the other pool, complete
   xapi.xenserver.xen_disk_transfer:
     name: data
-    phase: delta
+    phase: import
     dest_pool:
       hostname: pool2.example.com
       password: "{{ pool2_password }}"
+
+- name: Root and ephemeral disks of a halted VM are in the other pool
+  xapi.xenserver.xen_disk_transfer:
+    vm: web1
+    userdevice: "{{ item }}"
+    dest_pool:
+      hostname: pool2.example.com
+      password: "{{ pool2_password }}"
+  loop: [0, 4, 5]
 """
 
 RETURN = r"""
@@ -94,6 +129,17 @@ vdi:
     uuid: {description: Uuid., type: str, returned: always, sample: 0b5a2d0c-6c0b-4a86-9c37-5c6c3c1c5a10}
     name: {description: Name., type: str, returned: always, sample: web1 root}
     size: {description: Size in bytes that a guest sees., type: int, returned: always, sample: 21474836480}
+source:
+  description: What the new disk was made of, in the pool of the task.
+  returned: always
+  type: dict
+  contains:
+    uuid: {description: Uuid of the disk., type: str, returned: always, sample: 7c9d3d61-1b43-4f0e-8a6c-6a4f2b1f9f3e}
+    snapshot:
+      description: Uuid of its snapshot that the new disk holds, for O(base).
+      type: str
+      returned: while the new disk is not complete
+      sample: 5a9c2f0e-6d0a-4d6b-8f8a-2f4d5e8c7b1a
 transfer:
   description: What went over the network.
   returned: when something was sent
@@ -106,7 +152,7 @@ transfer:
 
 from ..module_utils import _options
 from ..module_utils._disk_job import SELECTORS, SOURCE_OPTIONS
-from ..module_utils._disk_transfer import plan_transfer
+from ..module_utils._disk_transfer import TRANSFER_OPTIONS, plan_transfer
 from ..module_utils._module import run
 from ..module_utils._transfer_place import PLACE_OPTIONS
 
@@ -114,7 +160,7 @@ from ..module_utils._transfer_place import PLACE_OPTIONS
 def main() -> None:
     run(
         plan_transfer,
-        {**SOURCE_OPTIONS, **PLACE_OPTIONS, "dest_pool": _options.second_connection(), **_options.timeout(3600)},
+        {**SOURCE_OPTIONS, **PLACE_OPTIONS, **TRANSFER_OPTIONS, "dest_pool": _options.second_connection(), **_options.timeout(3600)},
         second="dest_pool",
         required_one_of=[SELECTORS],
         mutually_exclusive=[SELECTORS],

@@ -122,7 +122,8 @@ transfer:
 """
 
 from ..module_utils import _options
-from ..module_utils._image_export import EXPORT_OPTIONS, plan_export
+from ..module_utils._export_job import EXPORT_OPTIONS
+from ..module_utils._image_export import plan_export
 from ..module_utils._module import run
 
 

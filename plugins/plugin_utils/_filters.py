@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.xapi.xenserver.plugins.module_utils._errors import XenError
+from ansible_collections.xapi.xenserver.plugins.module_utils._image_types import TYPES, ImageType
 
 T = TypeVar("T")
 
@@ -37,3 +38,8 @@ def number(value: Any) -> int:
     if isinstance(value, float) and value != whole:
         raise XenError(f"{value!r} is no whole number")
     return whole
+
+
+def kind(value: Any) -> ImageType | None:
+    """The kind of image of a number, None for none and for a number that is none. A name instead of the number is an error."""
+    return None if value in (None, "") else TYPES.get(number(value))

@@ -28,7 +28,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _partition, _vhd
+from ansible_collections.xapi.xenserver.plugins.module_utils import _partition, _vhd, _vhd_writer
 from ansible_collections.xapi.xenserver.plugins.module_utils._errors import TimedOut, XenError
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_bytes import Origin
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_source import opened
@@ -56,7 +56,7 @@ DISK = partitioned()
 
 def vhd_of(disk: bytes, identity_: uuid.UUID | None = None) -> bytes:
     used = [number for number in range(-(-len(disk) // _vhd.VHD_BLOCK)) if disk[number * _vhd.VHD_BLOCK :][: _vhd.VHD_BLOCK].strip(b"\0")]
-    return b"".join(_vhd.sparse_file(len(disk), used, lambda number: disk[number * _vhd.VHD_BLOCK :][: _vhd.VHD_BLOCK], identity=identity_))
+    return b"".join(_vhd_writer.sparse_file(len(disk), used, lambda number: disk[number * _vhd.VHD_BLOCK :][: _vhd.VHD_BLOCK], identity=identity_))
 
 
 def fixed_vhd_of(disk: bytes) -> bytes:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _vhd
+from ansible_collections.xapi.xenserver.plugins.module_utils import _vhd, _vhd_reader, _vhd_writer
 
 MIB = 1024 * 1024
 QEMU = shutil.which("qemu-img")
@@ -25,11 +25,11 @@ needs_qemu = pytest.mark.skipif(QEMU is None, reason="qemu-img is not installed 
 
 
 def made(size: int, blocks: dict[int, bytes]) -> bytes:
-    return b"".join(_vhd.sparse_file(size, blocks, lambda number: blocks[number]))
+    return b"".join(_vhd_writer.sparse_file(size, blocks, lambda number: blocks[number]))
 
 
 def content(vhd: bytes) -> bytes:
-    reader = _vhd.SparseReader(io.BytesIO(vhd).read)
+    reader = _vhd_reader.SparseReader(io.BytesIO(vhd).read)
     disk = bytearray(reader.footer.size)
     for extent in reader.extents():
         disk[extent.offset : extent.offset + len(extent.data)] = extent.data
@@ -65,7 +65,7 @@ def test_qemu_img_reads_what_we_write(tmp_path: Path) -> None:
 @pytest.mark.parametrize("used", [0, 1, 3])
 def test_size_is_known_before_writing(used: int) -> None:
     vhd = made(11 * MIB, dict.fromkeys(range(used), b"data"))
-    assert len(vhd) == _vhd.sparse_file_size(11 * MIB, used)
+    assert len(vhd) == _vhd_writer.sparse_file_size(11 * MIB, used)
 
 
 @given(st.dictionaries(st.integers(0, 4), st.binary(min_size=1, max_size=600), max_size=5), st.integers(1, 2 * 2048))
@@ -129,7 +129,7 @@ def test_any_header_ends_in_a_disk_or_in_an_error(position: int, value: int, sea
     if seal:
         (sealed_footer if position < 512 else sealed_header)(vhd, position % 512 if position < 512 else position - 512, bytes([value]))
     try:
-        reader = _vhd.SparseReader(io.BytesIO(vhd).read)
+        reader = _vhd_reader.SparseReader(io.BytesIO(vhd).read)
         assert sum(len(extent.data) for extent in reader.extents()) <= 8 * MIB
     except _vhd.VhdError:
         return
@@ -147,12 +147,12 @@ def test_absurd_sizes_take_little_memory() -> None:
     sealed_header(headers, 28, struct.pack(">I", entries))
     tracemalloc.start()
     with pytest.raises(_vhd.VhdError, match="lies over something else"):
-        _vhd.SparseReader(io.BytesIO(bytes(headers) + numbers).read)
+        _vhd_reader.SparseReader(io.BytesIO(bytes(headers) + numbers).read)
     large = bytearray(made(8 * MIB, {}))[:1536]
     sealed_header(large, 32, struct.pack(">I", 256 * MIB))
     sealed_footer(large, 48, struct.pack(">Q", 4 * 256 * MIB))
     body = _Zeros(bytes(large) + struct.pack(">4I", 8, *[_vhd.UNUSED] * 3).ljust(2048 + 512, b"\0") + b"\xff" * 65536, 256 * MIB)
-    assert sum(len(extent.data) for extent in _vhd.SparseReader(body).extents()) == 256 * MIB
+    assert sum(len(extent.data) for extent in _vhd_reader.SparseReader(body).extents()) == 256 * MIB
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 80 * MIB

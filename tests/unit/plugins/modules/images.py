@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _partition, _vhd
+from ansible_collections.xapi.xenserver.plugins.module_utils import _partition, _vhd, _vhd_writer
 from simulator import Simulator
 
 from ..conftest import Outcome, Run, run_on
@@ -37,7 +37,7 @@ def vhd(content: bytes) -> bytes:
         return content[number * _vhd.VHD_BLOCK :][: _vhd.VHD_BLOCK]
 
     used = [number for number in range(-(-len(content) // _vhd.VHD_BLOCK)) if block(number).strip(b"\0")]
-    return b"".join(_vhd.sparse_file(len(content), used, block))
+    return b"".join(_vhd_writer.sparse_file(len(content), used, block))
 
 
 @pytest.fixture

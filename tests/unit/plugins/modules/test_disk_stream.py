@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_export, _task, _transfer
-from ansible_collections.xapi.xenserver.plugins.module_utils._vhd import sparse_file
+from ansible_collections.xapi.xenserver.plugins.module_utils._vhd_writer import sparse_file
 from simulator import Simulator
 
 from ..conftest import Run

@@ -62,7 +62,7 @@ def broken_and_again(run: Run, simulator: Simulator, folder: Path, module: str, 
     assert again.changed
     marks = [record["other_config"].get(KEY, "") for record in simulator.records("VDI").values() if record["managed"]]
     unfinished = [mark for mark in marks if mark.startswith("unfinished")]
-    assert len(unfinished) == (1 if params.get("phase") == "base" else 0), "a base waits for its delta"
+    assert len(unfinished) == (1 if params.get("phase") == "send" else 0), "what was sent waits for its import"
 
 
 Kill = Callable[[int, dict[str, Any]], None]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _iso_image
-from simulator import Rule, Simulator
+from simulator import Failure, Rule, Simulator
 
 from ..conftest import Outcome, Run
 from ..scenario import Do, Scenario
@@ -272,6 +272,22 @@ class TestAttachment:
             outcome = drive(attach_as=attach_as, userdevice={"cd": 3, "disk": 4}[attach_as])
             assert "VM 'web1' is not halted: it sees disk 'config-2' after its next start" in str(outcome["warnings"])
             assert outcome["vbd"]["plugged"] is False
+
+    def test_read_only_disk_is_not_plugged_into_a_running_vm(self, drive: Run, simulator: Simulator) -> None:
+        """The pool refuses that of an HVM guest (recording images): attached now, seen at the next start; check mode says the same."""
+        session = start(simulator, "web1")
+        checked, real = drive(attach_as="disk", check=True), drive(attach_as="disk")
+        assert "VM 'web1' is not halted: it sees disk 'config-2' after its next start" in str(checked["warnings"])
+        assert checked["warnings"] == real["warnings"]
+        assert checked["vbd"].items() <= real["vbd"].items()
+        assert (real["vbd"]["plugged"], real["vbd"]["mode"], real["vbd"]["userdevice"]) == (False, "ro", 3)
+        assert not [method for method in real.methods if method.endswith("plug")]
+        vbd, vm = session.VBD.get_by_uuid(real["vbd"]["uuid"]), the(simulator, "VM", "web1")["ref"]
+        with pytest.raises(Failure, match="DISK_VBD_MUST_BE_READWRITE_FOR_HVM"):
+            session.VBD.plug(vbd)
+        assert not drive(attach_as="disk").changed
+        session.VM.hard_reboot(vm)
+        assert session.VBD.get_currently_attached(vbd) is True
 
     def test_old_medium_is_back_when_the_new_one_does_not_go_in(self, drive: Run, simulator: Simulator) -> None:
         drive()

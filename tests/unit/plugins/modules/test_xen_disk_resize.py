@@ -229,6 +229,7 @@ def test_unfinished_copy_is_made_anew(resize: Run, simulator: Simulator, tmp_pat
         pytest.param({"vm": "web1", "size": "1GiB"}, "cannot shrink", id="smaller"),
         pytest.param({"vm": "web1", "size": "1GiB", "mode": "auto_configure"}, "cannot shrink", id="smaller filesystem"),
         pytest.param({"vm": "web1", "size": "big"}, "is no size", id="size"),
+        pytest.param({"vm": "web1", "size": "8"}, "size '8' is 8 bytes, too few for a disk; write its unit, such as 8GiB", id="no unit"),
         pytest.param({"vm": "web1", "size": "0"}, "is none that a disk can have", id="zero"),
         pytest.param({"vm": "web1", "size": "1GiB", "mode": "shrink_copy"}, "copy_name", id="no name"),
         pytest.param({"vm": "web1", "size": "8GiB", "mode": "shrink_copy", "copy_name": "x"}, "give a smaller size", id="no smaller copy"),

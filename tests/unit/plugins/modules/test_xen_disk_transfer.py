@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from ..conftest import Run
 from ..scenario import Do, Scenario
 from .generated import address, streaming
 from .images import content_of
-from .machines import MACHINES, MIB, attach, named, new_disk, started, the
+from .machines import MACHINES, MIB, attach, named, new_disk, the
 
 SIZE = 16 * MIB
 KEYS = {"nova_disk_type": "ephemeral", "nova_instance_uuid": "3f0e5a9c-7f1e-4f0c-9d35-a6b1f4a1f7e2", "xen_ansible:content": "ephemeral sha256:0"}
@@ -41,10 +40,21 @@ def data_disk(session: MemorySession) -> str:
     return ref
 
 
+def base_of(simulator: Simulator) -> str:
+    """The uuid of the snapshot that the one unfinished copy holds."""
+    (bases,) = [
+        keys["xen_ansible:transfer_base"] for record in simulator.records("VDI").values() if "xen_ansible:transfer_base" in (keys := record["other_config"])
+    ]
+    newest: str = bases.split()[0]
+    return newest
+
+
+MOVING = {"vm": "web1", "userdevice": "4", "dest_sr": "Thick storage", "dest_name": "moving"}
 SCENARIO = Scenario(
     Do(streaming(name="data", sr="NFS storage", **LOCAL), told=("transfer",)),
-    Do(streaming(vm="web1", userdevice="4", dest_sr="Thick storage", dest_name="moving", phase="base"), told=("transfer",)),
-    Do(streaming(vm="web1", userdevice="4", dest_sr="Thick storage", dest_name="moving", phase="delta"), told=("transfer",)),
+    Do(streaming(**MOVING, phase="send"), told=("transfer",)),
+    Do(lambda session: streaming(**MOVING, phase="send", base=base_of(session.client.simulator))(session), told=("transfer",)),
+    Do(streaming(**MOVING, phase="import"), told=("transfer",)),
     world=MACHINES,
     prepare=data_disk,
 )
@@ -88,80 +98,6 @@ def test_copy_is_marked_as_unfinished_until_it_is_complete(transfer: Run, source
     assert outcome["vdi"]["content"] == KEYS["xen_ansible:content"]
 
 
-def test_base_while_the_vm_runs_and_delta_when_it_is_halted(transfer: Run, simulator: Simulator, source: str) -> None:
-    session = simulator.session()
-    started(session, "web1")
-    assert "use phase base while the VM runs" in transfer(**LOCAL).msg
-    base = transfer(**LOCAL, phase="base")
-    assert not base.failed, base.result
-    copy = ref_of(simulator, base)
-    before = content_of(simulator, source)
-    assert content_of(simulator, copy) == before
-    assert base["vdi"]["content"] is None  # not complete
-    assert not transfer(**LOCAL, phase="base").changed
-
-    # The guest goes on: new data, data in place of old, and zeros in place of data.
-    write(simulator, source, 9 * MIB, b"new" * 1000)
-    write(simulator, source, MIB, b"other" * 100)
-    write(simulator, source, 2 * MIB, bytes(64 * 1024))
-    assert "halt the VM first" in transfer(**LOCAL, phase="delta").msg
-    session.VM.hard_shutdown(the(simulator, "VM", "web1")["ref"])
-    delta = transfer(**LOCAL, phase="delta")
-    assert not delta.failed, delta.result
-    after = content_of(simulator, source)
-    assert after != before
-    assert ref_of(simulator, delta) == copy
-    assert content_of(simulator, copy) == after
-    assert delta["vdi"]["content"] == KEYS["xen_ansible:content"]
-    assert not [record for record in simulator.records("VDI").values() if record["is_a_snapshot"]]
-    again = transfer(**LOCAL, phase="delta")
-    assert not again.changed
-    assert again.writes == []
-
-
-@pytest.fixture
-def other_pool() -> Iterator[Simulator]:
-    with Simulator("one_host") as pool:
-        yield pool
-        assert pool.problems == []
-
-
-def pools(monkeypatch: pytest.MonkeyPatch, first: Simulator, second: Simulator) -> dict[str, Any]:
-    """Let sessions reach both pools; the options of the second one."""
-    from ansible_collections.xapi.xenserver.plugins.module_utils import xenapi_session
-
-    connect, place = xenapi_session.connect, address(second)
-
-    def choose(options: Any) -> Any:
-        if options.endpoint.url == place:
-            return type(connect_first)(second, "OpaqueRef:NULL")
-        return connect(options)
-
-    from ..conftest import MemoryTransport
-
-    connect_first = MemoryTransport(first, "OpaqueRef:NULL")
-    monkeypatch.setattr(xenapi_session, "connect", choose)
-    return {"hostname": place, "username": second.username, "password": second.password}
-
-
-@pytest.mark.parametrize("phases", [("full",), ("base", "delta")])
-def test_to_another_pool(
-    transfer: Run, simulator: Simulator, source: str, other_pool: Simulator, monkeypatch: pytest.MonkeyPatch, phases: tuple[str, ...]
-) -> None:
-    there = pools(monkeypatch, simulator, other_pool)
-    for phase in phases:
-        outcome = transfer(dest_pool=there, phase=phase)
-        assert not outcome.failed, outcome.result
-        write(simulator, source, 8 * MIB, phase.encode() * 512) if phase == "base" else None
-    copy = ref_of(other_pool, outcome)
-    assert content_of(other_pool, copy) == content_of(simulator, source)
-    assert other_pool.records("VDI")[copy]["other_config"].items() >= KEYS.items()
-    assert there["password"] not in str(outcome.result)
-    assert not transfer(dest_pool=there, phase=phases[-1]).changed
-    # No session stays open in either pool.
-    assert len(other_pool.records("session")) == 0 or all(record["is_local_superuser"] for record in other_pool.records("session").values())
-
-
 def test_complete_copy_outlives_its_source(run_module: Run, simulator: Simulator, source: str) -> None:
     uuid = simulator.records("VDI")[source]["uuid"]
     first = run_module("xen_disk_transfer", hostname=address(simulator), uuid=uuid, **LOCAL)
@@ -173,7 +109,7 @@ def test_complete_copy_outlives_its_source(run_module: Run, simulator: Simulator
     assert again["vdi"]["uuid"] == first["vdi"]["uuid"]
 
 
-@pytest.mark.parametrize("phase", ["full", "base"])
+@pytest.mark.parametrize("phase", ["full", "send"])
 def test_interrupted_transfer_is_made_anew(transfer: Run, simulator: Simulator, source: str, phase: str) -> None:
     """Killed: nothing was taken back."""
     last = "VDI.set_other_config" if phase == "full" else "VDI.get_uuid"
@@ -203,7 +139,9 @@ def test_failure_leaves_nothing(transfer: Run, simulator: Simulator, source: str
         pytest.param({"dest_host": "xs9"}, "there is no host 'xs9'", id="no host"),
         pytest.param({"dest_host": "xs1", "dest_sr": "none"}, "host 'xs1' has no storage repository 'none' attached", id="no sr of host"),
         pytest.param({"dest_host": "xs1"}, "2 storage repositories are named 'of host xs1'", id="several of host"),
-        pytest.param({**LOCAL, "phase": "delta"}, "there is no base of disk 'data' on 'Local storage' to complete; run phase base first", id="no base"),
+        pytest.param({**LOCAL, "phase": "import"}, "disk 'data' was not sent to 'Local storage' yet; run phase send first", id="not sent"),
+        pytest.param({**LOCAL, "base": "x"}, "base is for phase send and phase import", id="base of all"),
+        pytest.param({**LOCAL, "phase": "send", "base": "x"}, "holds no snapshot of it that is still there; leave base out", id="no base"),
         pytest.param({**LOCAL, "userdevice": "9"}, "there is no disk at device 9 of VM 'web1'", id="no disk"),
         pytest.param({**LOCAL, "dest_pool": {"hostname": "http://127.0.0.1:9", "password": "x"}}, "127.0.0.1:9", id="no pool"),
     ],

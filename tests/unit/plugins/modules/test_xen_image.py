@@ -190,6 +190,7 @@ class TestRefusals:
             pytest.param({"checksum": "sha256:12"}, "is none; write sha256:", id="checksum"),
             pytest.param({"size": "1MiB"}, "holds a disk of 8MiB, which does not fit into size 1MiB", id="too large"),
             pytest.param({"size": "wide"}, "is no size", id="size"),
+            pytest.param({"size": "8"}, "size '8' is 8 bytes, too few for a disk; write its unit", id="no unit"),
             pytest.param({"sr": "nowhere"}, "there is no storage repository 'nowhere'", id="sr"),
             pytest.param({"name": None}, "give vm or vm_uuid, or the name", id="no place"),
             pytest.param({"vm": "nobody"}, "there is no VM 'nobody'", id="vm"),

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_extents, _export_record, _image_export
+from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_extents, _export_record, _export_write
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_bytes import Origin
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_source import opened
 from simulator import Simulator
@@ -206,7 +206,7 @@ class TestSnapshots:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(_image_export, "patch", killed)
+            patch.setattr(_export_write, "patch", killed)
             with pytest.raises(KeyboardInterrupt):
                 run_served("xen_image_export", vdi=second, dest=str(dest))
         assert json.loads(Path(_export_record.record_path(str(dest))).read_text())["unfinished"]

@@ -235,6 +235,7 @@ def test_base_mirror_is_stripped(run_module: Run, simulator: Simulator) -> None:
         pytest.param({}, "one of the following is required: name, uuid, uuids", id="nothing selected"),
         pytest.param({"name": "new"}, "disk 'new' does not exist; give size to create it", id="no size"),
         pytest.param({"name": "new", "size": "large"}, "size 'large' is no size; write a number of bytes or something like 8GiB", id="size"),
+        pytest.param({"name": "new", "size": "8"}, "size '8' is 8 bytes, too few for a disk; write its unit, such as 8GiB", id="no unit"),
         pytest.param({"name": "new", "size": "0"}, "size '0' is none that a disk can have", id="size 0"),
         pytest.param({"name": "new", "size": "1GiB", "sr": "nowhere"}, "there is no storage repository 'nowhere' in this pool", id="sr"),
         pytest.param({"name": "new", "size": "1GiB", "sr": "twin"}, "2 storage repositories are named 'twin'; select one by uuid", id="ambiguous sr"),

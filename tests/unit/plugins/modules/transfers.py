@@ -26,7 +26,7 @@ CASES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("xen_image", "NFS storage", "of 8MiB", {"name": "root", "cache": True}),
     ("xen_vdi", "NFS storage", "disk 'root' of 8MiB", {"name": "root"}),
     ("xen_disk_transfer", "NFS storage", "disk 'data' of 64MiB", {"name": "data", "dest_sr": "NFS storage"}),
-    ("xen_disk_transfer", "NFS storage", "disk 'data' of 64MiB", {"name": "data", "dest_sr": "NFS storage", "phase": "base"}),
+    ("xen_disk_transfer", "NFS storage", "disk 'data' of 64MiB", {"name": "data", "dest_sr": "NFS storage", "phase": "send"}),
     ("xen_disk_resize", "Local storage", "disk 'small' of 32MiB", {"name": "data", "mode": "shrink_copy", "size": "32MiB", "copy_name": "small"}),
     ("xen_disk_resize", "Local storage", "disk 'data' of 32GiB", {"name": "data", "mode": "auto_configure", "size": "32GiB"}),
     ("xen_disk_inject", "Local storage", "disk 'data' of 64MiB", {"name": "data", "files": [{"path": "/x", "content": "x" * 8 * MIB}]}),
