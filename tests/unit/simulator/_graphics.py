@@ -9,8 +9,8 @@ from typing import Any
 
 from simulator import worlds
 
-T4 = {"name": "TU104GL [Tesla T4]", "types": {"GRID T4-4Q": 4, "GRID T4-8Q": 2}}
-K1 = {"name": "GK107GL [GRID K1]", "vendor": "NVIDIA Corporation", "ids": "10de/0ff2"}
+T4: dict[str, Any] = {"name": "TU104GL [Tesla T4]", "types": {"GRID T4-4Q": 4, "GRID T4-8Q": 2}}
+K1: dict[str, Any] = {"name": "GK107GL [GRID K1]", "vendor": "NVIDIA Corporation", "ids": "10de/0ff2"}
 STICK = {"name": "Ultra Fit", "path": "1-2", "serial": "4C530001"}
 HOSTS: list[dict[str, Any]] = [
     {"name": "xs1", "address": "127.0.0.1", "memory": "64GiB", "cpus": 16, "gpus": [T4, T4, K1], "usbs": [STICK]},
