@@ -81,5 +81,6 @@ options:
 requirements:
   - XenAPI (Python package, on the machine where the module runs)
 notes:
+  - An environment variable that is empty counts as left out.
   - The module runs where the task runs and speaks to the pool over the network; use C(connection=local) or C(delegate_to=localhost).
 """

@@ -7,15 +7,24 @@ Each one is documented in the fragment of the same name under ``plugins/doc_frag
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.basic import AnsibleFallbackNotFound
 
 Spec = dict[str, dict[str, Any]]
 
 
+def filled_env(name: str) -> str:
+    """The variable of the environment. An empty one is not there: AWX sets also those whose field was left empty."""
+    value = os.environ.get(name)
+    if not value:
+        raise AnsibleFallbackNotFound
+    return value
+
+
 def _env(name: str, **option: Any) -> dict[str, Any]:
-    return {**option, "fallback": (env_fallback, [name])}
+    return {**option, "fallback": (filled_env, [name])}
 
 
 def connection() -> Spec:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _module
+from ansible_collections.xapi.xenserver.plugins.module_utils import _module, _options
 from ansible_collections.xapi.xenserver.plugins.module_utils._errors import XenError
 from ansible_collections.xapi.xenserver.plugins.module_utils._plan import Plan
 from simulator import Simulator
@@ -164,6 +164,32 @@ def test_warnings_reach_the_user(play: Play) -> None:
     assert "look out" in str(play(lambda *_unused: Plan(warnings=["look out"]))["warnings"])
 
 
+def connection_options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a module without options of its own opens its session with."""
+    seen: dict[str, Any] = {}
+
+    @contextlib.contextmanager
+    def note(params: dict[str, Any]) -> Any:
+        seen.update(params)
+        yield None
+
+    monkeypatch.setattr(_module, "open_session", note)
+    with patch_module_args({}), contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit):
+        _module.run(lambda *_unused: Plan(), {})
+    return seen
+
+
+def test_an_empty_variable_counts_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {name: option["fallback"][1][0] for name, option in _options.connection().items()}
+    for variable in variables.values():
+        monkeypatch.delenv(variable, raising=False)
+    without = connection_options(monkeypatch)
+    for variable in variables.values():
+        monkeypatch.setenv(variable, "")
+    empty = connection_options(monkeypatch)
+    assert {name: empty[name] for name in variables} == {name: without[name] for name in variables}
+
+
 @pytest.mark.parametrize(
     ("variable", "option", "value"),
     [
@@ -180,16 +206,7 @@ def test_warnings_reach_the_user(play: Play) -> None:
     ],
 )
 def test_environment_stands_in_for_options(monkeypatch: pytest.MonkeyPatch, variable: str, option: str, value: str) -> None:
-    seen: dict[str, Any] = {}
-
-    @contextlib.contextmanager
-    def note(params: dict[str, Any]) -> Any:
-        seen.update(params)
-        yield None
-
-    monkeypatch.setattr(_module, "open_session", note)
     monkeypatch.setenv(variable, value)
-    with patch_module_args({}), contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit):
-        _module.run(lambda *_unused: Plan(), {})
+    seen = connection_options(monkeypatch)
     converted = {"validate_certs": False, "fingerprint": ["aa", "bb"], "connect_timeout": 2.5, "request_timeout": 7.0}
     assert seen[option] == converted.get(option, value)
