@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from ansible_collections.xapi.xenserver.plugins.module_utils import _options
 
 ROOT = Path(__file__).resolve().parents[2]
