@@ -58,7 +58,8 @@ class ImportedVMs(ImportedObjects):
             done.table[name] = name
             return
         if old is not None:
-            await self._make_way(old)
+            # As a client would have it go: its disks stay.
+            await self.call("VM", "destroy", old)
         vm = self.create(self._vm_values(record, wanted))
         done.undo.append(lambda: self._discard_vm(vm))
         if wanted.restore:
@@ -95,13 +96,6 @@ class ImportedVMs(ImportedObjects):
             needed, free = memory.to_start(dict(record)), memory.free(self.engine, self.context.host)
             if free < needed:
                 raise Failure("HOST_NOT_ENOUGH_FREE_MEMORY", str(needed), str(free))
-
-    async def _make_way(self, old: str) -> None:
-        """The VM that is replaced goes as a client would have it go, and its disks stay."""
-        for cls in ("VIF", "VBD"):
-            for device in list(self.row(old)[f"{cls}s"]):
-                await self.call(cls, "destroy", device)
-        await self.call("VM", "destroy", old)
 
     def _put_to_sleep(self, done: Import, vm: str, record: Mapping[str, Any]) -> None:
         """Forced, one whose image is not there is Halted."""
