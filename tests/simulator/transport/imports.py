@@ -137,7 +137,8 @@ async def _receive_disks(engine: Engine, host: str, archive: xva.Archive, done: 
 async def _receive_disk(engine: Engine, host: str, archive: xva.Archive, done: Import, disk: str) -> None:
     disks: Any = engine.behaviours["VDI"]
     vdi = done.new_disks[disk]
-    size, last, written = engine.db.get("VDI", vdi, "virtual_size"), -1, 0
+    # As large as it was: here it may have been rounded up.
+    size, last, written = int(done.record(disk)["virtual_size"]), -1, 0
     while written < size:
         entry = await archive.next()
         if entry is None:

@@ -162,7 +162,10 @@ def test_a_picture_of_it(session: Any, dial: Any, vm: str) -> None:
 def test_one_viewer_at_a_time(session: Any, dial: Any, vm: str) -> None:
     (pool,) = session.pool.get_all()
     if "limit_console_sessions" not in session.pool.get_record(pool):
-        pytest.skip("a field of 2026")
+        # The field is of 2026: before, anybody may look.
+        for _unused in range(2):
+            greet(dial(uuid=session.VM.get_uuid(vm)))
+        return
     uuid, other = session.VM.get_uuid(vm), machine(session, start=True)
     first = dial(uuid=uuid)
     greet(first)

@@ -153,6 +153,16 @@ def test_an_archive_that_ends_before_its_disk(session: Any, files: Files, put: C
     assert count(session) == before
 
 
+def test_a_disk_that_is_rounded_up_ends_where_it_ended(session: Any, files: Files, put: Callable[..., Any]) -> None:
+    told = f"<member><name>virtual_size</name><value>{4 * MIB}</value>".encode()
+    assert told in files["ova.xml"]
+    files["ova.xml"] = files["ova.xml"].replace(told, f"<member><name>virtual_size</name><value>{3 * MIB}</value>".encode())
+    smaller = {name.replace("00000003", "00000002"): data for name, data in files.items()}
+    known = set(session.VDI.get_all())
+    assert put(smaller).startswith("<value><array>")
+    assert {session.VDI.get_virtual_size(vdi) for vdi in set(session.VDI.get_all()) - known if session.VDI.get_managed(vdi)} == {4 * MIB}
+
+
 def test_two_disks(session: Any, server: Server, vm: str, put: Callable[..., Any]) -> None:
     add_disk(session, vm, sr_named(session, "NFS storage"), size=2 * MIB, device="1")
     archive = ask(server, "GET", "/export", session_id=session.ref, uuid=session.VM.get_uuid(vm))
