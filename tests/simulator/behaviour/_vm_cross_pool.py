@@ -37,7 +37,7 @@ class CrossPool(StorageMotion, Imports):
             needs["cpu"] = (row["last_boot_CPU_flags"], self.domain_type_now(row))
         await destination.ask(lambda: destination.vms.require_host_takes(destination.host, ref, needs))
         networks = self._networks(ref, vif_map)
-        sent = self._sent(ref, row["power_state"] != "Halted")
+        sent = self._sent(ref, row["power_state"] != "Halted", copy=options.get("copy") == "true")
         # A dry run: what would be refused for the records alone is refused now.
         await destination.ask(lambda: destination.vms.require_vms_importable(sent.objects, copy=options.get("copy") == "true"))
         for network in networks.values():
@@ -55,8 +55,9 @@ class CrossPool(StorageMotion, Imports):
             result[vif] = vif_map.get(vif) or by_mac[mac]
         return result
 
-    def _sent(self, ref: str, keep_state: bool) -> Export:
-        return Export(self.engine, [ref], snapshots=True, keep_state=keep_state)
+    def _sent(self, ref: str, keep_state: bool, *, copy: bool) -> Export:
+        """A copy has no snapshots, although disks of snapshots go with it (inter_pool_metadata_transfer)."""
+        return Export(self.engine, [ref], snapshots=not copy, keep_state=keep_state)
 
     # What the receiver answers
 
@@ -126,14 +127,13 @@ class CrossPool(StorageMotion, Imports):
             for number, (vdi, sr) in enumerate(sorted(places.items(), key=lambda item: self.db.get("VDI", item[0], "virtual_size"))):
                 made[vdi] = await self._send_disk(vdi, sr, destination)
                 self.engine.tasks.progress((number + 1) / (len(places) + 1))
-            sent = self._sent(ref, state != "Halted")
+            sent = self._sent(ref, state != "Halted", copy=copy)
             for one in sent.objects:
                 if one["class"] == "VDI":
                     one["snapshot"]["snapshot_of"] = sent.table.get(one["snapshot"]["snapshot_of"], NULL)
             wanted = Wanted(
                 restore=not copy,
                 live=True,
-                force=True,
                 disks={sent.table[old]: new for old, new in made.items() if old in sent.table},
                 networks={sent.table[vif]: network for vif, network in networks.items()},
             )

@@ -41,6 +41,7 @@ SHAPES = {
         ("resident_on", "affinity", "guest_metrics", "suspend_VDI"),
         ("VIFs", "VBDs", "VGPUs", "VTPMs"),
     ),
+    "VM_metrics": Shape({}),
     "VM_guest_metrics": Shape({}),
     "VBD": Shape({**IDLE, "metrics": NULL}, ("VM", "VDI")),
     "VIF": Shape({**IDLE, "metrics": NULL}, ("network", "VM")),
@@ -52,8 +53,15 @@ SHAPES = {
     "GPU_group": Shape({"PGPUs": []}, (), ("VGPUs",)),
     "VTPM": Shape(IDLE, ("VM",)),
 }
+# A TPM goes out with what is in it, under names of its own (vtpm' in X/importexport.ml).
+TPM_NAMES = {"VM": "vTPM'_VM", "uuid": "vTPM'_uuid", "is_unique": "vTPM'_is_unique", "is_protected": "vTPM'_is_protected", "contents": "vTPM'_content"}
 # Classes whose `currently_attached` is kept with the power state only.
 DEVICES = ("VBD", "VIF", "VGPU")
+
+
+def with_contents(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A TPM of an archive as a record."""
+    return {name: record[told] for name, told in TPM_NAMES.items() if told in record}
 
 
 class Export:
@@ -66,6 +74,7 @@ class Export:
         self.snapshots, self.keep_state, self.parents, self.without = snapshots, keep_state, parents, set(without)
         # Reference → its name in the archive. A NULL that a VM refers to gets a number too, as in xapi.
         self.table: dict[str, str] = {}
+        self._measured = engine.schema.level == "26"
         self._numbers: Iterator[int] = engine.behaviours["VM"].export_numbers
         for vm in vms:
             self._add_vm(vm, with_snapshots=snapshots)
@@ -87,7 +96,8 @@ class Export:
                 self._add_vm(snapshot, with_snapshots=False)
         if self.keep_state and row["power_state"] == "Suspended" and self.db.exists("VDI", row["suspend_VDI"]):
             self._add_disk(row["suspend_VDI"])
-        for link in ("guest_metrics", "resident_on", "affinity"):
+        # Measurements travel since 2025.
+        for link in (*(("metrics",) if self._measured else ()), "guest_metrics", "resident_on", "affinity"):
             self._add(row[link])
         if with_snapshots:
             self._add_vm(row["parent"], with_snapshots=False)
@@ -119,6 +129,7 @@ class Export:
         record, shape = self.db.record(cls, ref), SHAPES[cls]
         blanks = dict(shape.blank)
         if cls == "VM":
+            blanks |= {"metrics": self.table.get(record["metrics"], NULL)} if self._measured else {}
             blanks |= {} if self.snapshots else NO_SNAPSHOT
             blanks |= {} if self.keep_state else {"power_state": "Halted", "suspend_VDI": NULL}
         if cls in DEVICES and not self.keep_state:
@@ -131,6 +142,9 @@ class Export:
         for name in shape.filtered:
             if name in record:
                 record[name] = [self.table[member] for member in record[name] if member in self.table]
+        if cls == "VTPM":
+            secret = self.engine.behaviours["VTPM"].get_contents(ref)
+            record = {told: record[name] if name != "contents" else secret for name, told in TPM_NAMES.items()}
         return {"class": cls, "id": self.table[ref], "snapshot": record}
 
     def version(self) -> dict[str, str]:

@@ -23,17 +23,23 @@ class Vtpm(Behaviour):
         vm = self.row(ref)["VM"]
         if self.engine.schema.level == "8.2":
             raise Failure("NOT_IMPLEMENTED", "VTPM.destroy")
-        if self.db.get("VM", vm, "power_state") != "Halted":
-            raise Failure("VM_BAD_POWER_STATE", vm, "halted", self.db.get("VM", vm, "power_state").lower())
+        allowed = ("Halted", "Suspended") if self.engine.schema.level == "26" else ("Halted",)
+        if self.db.get("VM", vm, "power_state") not in allowed:
+            raise Failure("VM_BAD_POWER_STATE", vm, ";".join(allowed).lower(), self.db.get("VM", vm, "power_state").lower())
 
     async def create(self, vm: Any, is_unique: bool = False) -> str:
         if self.engine.schema.level == "8.2":
             raise Failure("NOT_IMPLEMENTED", "VTPM.create")
         self.existing("VM", vm)
         async with self.engine.operations.hold("VM", vm, "create_vtpm"):
-            if self.db.get("pool", self.engine.pool, "restrictions").get("restrict_vtpm") != "false":
-                raise Failure("FEATURE_RESTRICTED", "restrict_vtpm")
+            self.require_allowed(vm)
             return self.insert(vm, is_unique=is_unique, contents="")
+
+    def require_allowed(self, vm: str) -> None:
+        if self.db.get("pool", self.engine.pool, "restrictions").get("restrict_vtpm") != "false":
+            raise Failure("FEATURE_RESTRICTED", "restrict_vtpm")
+        if self.db.get("VM", vm, "VTPMs"):
+            raise Failure("VTPM_MAX_AMOUNT_REACHED", str(len(self.db.get("VM", vm, "VTPMs"))))
 
     def insert(self, vm: str, *, is_unique: bool, contents: str) -> str:
         secret = self.db.create("secret", {"value": contents})
@@ -46,7 +52,9 @@ class Vtpm(Behaviour):
 
     def destroy(self, ref: str) -> None:
         self.check(ref, "destroy")
+        vm = self.row(ref)["VM"]
         self.discard(ref)
+        self.other("VM").update_operations(vm)
 
     def discard(self, ref: str) -> None:
         secret = self.row(ref)["contents"]

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from html import escape
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -18,10 +20,12 @@ from .connection import Connection
 from .http import Listener
 from .pages import Refused, page
 from .transfer import Request, authorised, under_task
-from .wire import NO_CACHE, Answer, Bare
+from .wire import NO_CACHE, Answer, Bare, Page
 
 BLACK_AND_WHITE = bytes([0, 255, *[255] * 254])
 LABEL = "Connection to VM console"
+# Pool → VM → who looks at it.
+VIEWERS: WeakKeyDictionary[Engine, dict[str, list[str]]] = WeakKeyDictionary()
 
 
 async def connect(listener: Listener, http: web.Request) -> web.StreamResponse:
@@ -32,9 +36,17 @@ async def connect(listener: Listener, http: web.Request) -> web.StreamResponse:
         tunnel = http.protocol.tunnel if isinstance(http.protocol, Connection) else None
         if tunnel is None:
             raise Refused(page(501, method="CONNECT"))
+        viewers = _viewers(listener.engine, console)
+        if viewers and _limited(listener.engine):
+            raise Refused(_taken(listener.engine, console, viewers))
+        user = str(listener.engine.db.get("session", request.session, "auth_user_name"))
         response = Bare(status=200, reason="OK", headers={"connection": "keep-alive", "cache-control": NO_CACHE})
         await response.prepare(http)
-        await _serve(listener.engine, console, tunnel, response)
+        viewers.append(user)
+        try:
+            await _serve(listener.engine, console, tunnel, response)
+        finally:
+            viewers.remove(user)
         await response.write_eof()
         return response
     raise AssertionError("unreachable")
@@ -46,7 +58,7 @@ async def upgrade(listener: Listener, http: web.Request) -> web.StreamResponse:
         console = _console(request)
         _require_powerful(request, console, "connect_console_ws")
         _require_running_here(request, console)
-        return page(501)
+        return request.answer(503, "Service Unavailable") if _limited(listener.engine) else page(501)
     raise AssertionError("unreachable")
 
 
@@ -91,6 +103,26 @@ def _require_running_here(request: Request, console: str) -> None:
     row = request.engine.db.row("VM", request.engine.db.get("console", console, "VM"))
     if row["power_state"] != "Running" or row["resident_on"] != request.listener.host:
         raise Refused(page(500, "Console.Failure"))
+
+
+def _limited(engine: Engine) -> bool:
+    """Whether a VM's console is for one at a time; since 2026."""
+    return bool(engine.db.row("pool", engine.pool).get("limit_console_sessions", False))
+
+
+def _viewers(engine: Engine, console: str) -> list[str]:
+    """Names of those who look at a console of the VM now; they count from before the limit is set, too."""
+    vm = engine.db.get("console", console, "VM")
+    return VIEWERS.setdefault(engine, {}).setdefault(vm, [])
+
+
+def _taken(engine: Engine, console: str, viewers: list[str]) -> Page:
+    who = f"User '{escape(viewers[0])}' is" if len(viewers) == 1 else f"Users '{escape(', '.join(viewers))}' are"
+    vm = engine.db.get("console", console, "VM")
+    text = f"{who} currently connected to this console (VM {vm}). No more connections are allowed when limit_console_sessions is enabled."
+    body = f"<html><body><h1>Connection Limit Exceeded</h1><p>{text}</p></body></html>".encode()
+    headers = {"content-type": "text/html", "connection": "close", "cache-control": NO_CACHE}
+    return Page(503, "Connection Limit Exceeded", headers, body)
 
 
 def _lines(engine: Engine, console: str) -> tuple[str, ...] | None:

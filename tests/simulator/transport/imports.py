@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from ..behaviour._vm_export import Export
+from ..behaviour._vm_import_devices import broken
 from ..behaviour._vm_import_objects import Import, Wanted
 from ..engine.core import Engine
 from ..engine.failure import Failure
@@ -22,10 +24,11 @@ from .http import Listener
 from .packing import Pieces, Source
 from .pages import Refused
 from .transfer import Request, authorised, is_pending, late_page, printed, redirect, sr_of, under_task
-from .xxhash import xxh64
 
 REFERENCES = Type("set", value=Type("ref"))
 PIECE = 1 << 16
+# `vdi:UUID=UUID` of /import_metadata: another disk instead of one that the archive names.
+SWAP = "vdi:"
 # Of a chunk.
 NUMBER = re.compile("[0-9]{1,12}")
 
@@ -74,7 +77,9 @@ def _refusal(request: Request, sr: str) -> tuple[int, str, Failure | None]:
 
 async def import_metadata(listener: Listener, http: web.Request) -> web.StreamResponse:
     async with authorised(listener, http, "put_import_metadata") as request:
-        wanted = Wanted(restore=flag(request, "restore"), force=flag(request, "force"), live=flag(request, "live"))
+        swaps = {name.removeprefix(SWAP): text for name, text in http.query.items() if name.startswith(SWAP) and name != SWAP}
+        restore, force, live, dry_run = (flag(request, name) for name in ("restore", "force", "live", "dry_run"))
+        wanted = Wanted(restore=restore, force=force, live=live, dry_run=dry_run, swaps=swaps)
         return await _answered(request, "VM.import_metadata", wanted)
 
 
@@ -109,7 +114,11 @@ async def _receive(engine: Engine, host: str, archive: xva.Archive, wanted: Want
     entry = await archive.next()
     if entry is None or entry.name != xva.OVA:
         raise Failure("IMPORT_ERROR_UNEXPECTED_FILE", xva.OVA, entry.name if entry else "")
-    done = await vms.import_objects(xva.read_ova_xml(await archive.data(entry)), wanted)
+    version, objects = xva.read_ova_xml(await archive.data(entry))
+    ours = Export(engine, []).version()
+    if xva.made_by(ours) < xva.made_by(version):
+        raise Failure("IMPORT_INCOMPATIBLE_VERSION")
+    done = await vms.import_objects(objects, wanted)
     try:
         await _receive_disks(engine, host, archive, done)
     except Failure:
@@ -120,21 +129,38 @@ async def _receive(engine: Engine, host: str, archive: xva.Archive, wanted: Want
 
 
 async def _receive_disks(engine: Engine, host: str, archive: xva.Archive, done: Import) -> None:
-    """Chunk after chunk onto the disk that its name says, each compared with the checksum that follows it."""
+    """Disk after disk, in the order of their names, up to the last chunk of each (recv_all_vdi in X/stream_vdi.ml)."""
+    for disk in sorted(done.new_disks):
+        await _receive_disk(engine, host, archive, done, disk)
+
+
+async def _receive_disk(engine: Engine, host: str, archive: xva.Archive, done: Import, disk: str) -> None:
     disks: Any = engine.behaviours["VDI"]
-    chunk, name, digest = b"", "", ""
-    while done.new_disks and (entry := await archive.next()) is not None:
-        data = await archive.data(entry)
-        if entry.name.endswith((xva.CHECKSUM, ".checksum")):
-            if entry.name == name + xva.CHECKSUM and data.decode(errors="replace") != digest:
-                raise Failure("IMPORT_ERROR_SOME_CHECKSUMS_FAILED")
-            continue
-        disk, _unused, number = entry.name.rpartition("/")
-        if disk not in done.new_disks or NUMBER.fullmatch(number) is None:
-            raise Failure("IMPORT_ERROR_UNEXPECTED_FILE", "a chunk of a disk", entry.name)
-        chunk, name = data, entry.name
-        digest = await asyncio.to_thread(xxh64, chunk)
-        async with disks.in_dom0(done.new_disks[disk], "RW", host) as volume:
-            if int(number) * xva.CHUNK + len(chunk) > volume.size:
-                raise Failure("IMPORT_ERROR_UNEXPECTED_FILE", "a chunk inside the disk", entry.name)
-            volume.write(int(number) * xva.CHUNK, chunk)
+    vdi = done.new_disks[disk]
+    # As large as it was: here it may have been rounded up.
+    size, last, written = int(done.record(disk)["virtual_size"]), -1, 0
+    while written < size:
+        entry = await archive.next()
+        if entry is None:
+            raise Failure("IMPORT_ERROR", "INTERNAL_ERROR: [ Tar.Header.End_of_stream ]")
+        prefix, _unused, number = entry.name.rpartition("/")
+        if prefix != disk or NUMBER.fullmatch(number) is None or int(number) <= last:
+            raise broken("Invalid XVA file")
+        last, chunk = int(number), await archive.data(entry)
+        if last * xva.CHUNK + len(chunk) > size:
+            raise Failure("IMPORT_ERROR_UNEXPECTED_FILE", "a chunk inside the disk", entry.name)
+        written = last * xva.CHUNK + len(chunk)
+        async with disks.in_dom0(vdi, "RW", host) as volume:
+            volume.write(last * xva.CHUNK, chunk)
+        await _compare(archive, entry.name, chunk, force=done.wanted.force)
+
+
+async def _compare(archive: xva.Archive, name: str, chunk: bytes, *, force: bool) -> None:
+    """The checksum follows its chunk."""
+    entry = await archive.next()
+    if entry is None or not entry.name.endswith(tuple(xva.DIGESTS)):
+        raise broken(f"Found unsupported checksum file: {entry.name if entry else ''}")
+    told = (await archive.data(entry)).decode(errors="replace")
+    digest = await asyncio.to_thread(xva.DIGESTS["." + entry.name.rpartition(".")[2]], chunk)
+    if (entry.name.rpartition(".")[0] != name or told != digest) and not force:
+        raise Failure("IMPORT_ERROR_SOME_CHECKSUMS_FAILED")

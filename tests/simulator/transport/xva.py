@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ RECORD = 512
 # A file of an archive is held in memory as a whole: ova.xml, or a chunk.
 LARGEST = 64 * 1024 * 1024
 CHECKSUM = ".xxhash"
+# How a chunk is summed up, by the ending of the file that says so; the second is that of xapi before 2020.
+DIGESTS: dict[str, Callable[[bytes], str]] = {CHECKSUM: xxh64, ".checksum": lambda data: hashlib.sha1(data, usedforsecurity=False).hexdigest()}
 END = bytes(2 * RECORD)
 Read = Callable[[int], Awaitable[bytes]]
 
@@ -88,13 +91,21 @@ class Archive:
         return padded[: entry.size]
 
 
-def read_ova_xml(text: bytes) -> list[dict[str, Any]]:
-    """The objects of an ova.xml."""
+def made_by(version: dict[str, str]) -> tuple[int, int]:
+    """The version of the xapi that made an archive; what says nothing is older than all."""
+    try:
+        return int(version["xapi_major"]), int(version["xapi_minor"].partition(".")[0] or 0)
+    except (LookupError, TypeError, ValueError):
+        return 0, 0
+
+
+def read_ova_xml(text: bytes) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """What made an ova.xml, and its objects."""
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise Failure("IMPORT_ERROR", "ova.xml declares entities")
     try:
         header = _value(ElementTree.fromstring(text.decode()))
-        return [_object(one) for one in header["objects"]]
+        return header["version"], [_object(one) for one in header["objects"]]
     except (ElementTree.ParseError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise Failure("IMPORT_ERROR", f"ova.xml cannot be understood: {error!r}") from None
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..storage import contents
-from . import validation
+from . import keys, validation
 from .blueprint import BESIDE_RECORDS, build
 from .symbols import Namer
 
@@ -106,6 +106,9 @@ def _built(name: str, blueprint: Mapping[str, Any]) -> World:
     unknown = sorted(set(blueprint) - KEYS)
     if unknown:
         raise WorldError(f"world {name}: a blueprint has no {unknown[0]!r}; it has {', '.join(sorted(KEYS))}")
+    wrong = list(keys.problems(blueprint))
+    if wrong:
+        raise WorldError(f"world {name}:{validation.report(wrong)}")
     try:
         records, extra = build(name, blueprint)
     except KeyError as error:

@@ -102,6 +102,29 @@ def test_a_dump_keeps_its_references() -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("hosts", [{**HOST, "cpu": 4}], r"hosts\[0\] has no 'cpu'; it has address, cpus, "),
+        ("hosts", [HOST, {**HOST, "gpus": [{"name": "T4", "type": {}}]}], r"hosts\[1\]\.gpus\[0\] has no 'type'; it has ids, name, types, vendor"),
+        ("machines", [{"name": "web", "disks": ["8GiB"]}], r"machines\[0\]\.disks\[0\] is an object of keys and values, not '8GiB'"),
+        ("pool", {"label": "lab"}, "pool has no 'label'; it has description, name"),
+    ],
+)
+def test_a_key_that_is_none_is_told_with_its_place(part: str, value: Any, message: str) -> None:
+    with pytest.raises(worlds.WorldError, match=message):
+        worlds.load({"name": "lab", "hosts": [HOST], "networks": [], "srs": [], part: value})
+
+
+@pytest.mark.parametrize(("path", "key"), [(path, key) for path, names in worlds.keys.PARTS.items() for key in names.split()])
+def test_every_key_is_in_the_readme(path: str, key: str) -> None:
+    lines = (worlds.HERE / "README.md").read_text(encoding="utf-8").splitlines()
+    top, *below = [name.removesuffix("[]") for name in path.split(".")]
+    head = {"pool": "| `name`, `pool` |"}.get(top, f"| `{below[0]}` of a host |" if below and top == "hosts" else f"| `{top}` |")
+    (row,) = [line for line in lines if line.startswith(head)]
+    assert f"`{key}`" in row
+
+
+@pytest.mark.parametrize(
     ("source", "message"),
     [
         ("no_such_world", "no such file; the worlds by name are one_host, three_hosts"),
