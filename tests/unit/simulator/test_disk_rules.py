@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import xmlrpc.client
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -132,7 +133,8 @@ def test_what_a_host_needs_to_reach_a_disk_without_the_toolstack(session: Any, h
     """NFSFileVDI.generate_config; it is that host's own connection that counts (X/sm.ml assert_pbd_is_plugged)."""
     where = sr("nfs", server="s", serverpath="/d", shared=True)
     vdi = disk(where)
-    ((answer,), method) = xmlrpc.client.loads(session.VDI.generate_config(hosts[0], vdi))
+    params, method = xmlrpc.client.loads(session.VDI.generate_config(hosts[0], vdi))
+    answer: Any = params[0]
     assert (method, list(answer)) == ("vdi_attach_from_config", ["device_config", "sr_uuid", "vdi_uuid", "sr_sm_config", "sr_other_config", "command"])
     assert answer["device_config"] == {"SRmaster": "true", "server": "s", "serverpath": "/d"}
     member = next(pbd for pbd in session.SR.get_PBDs(where) if session.PBD.get_host(pbd) == hosts[1])
@@ -148,7 +150,7 @@ def test_disks_of_ha_while_it_comes_and_goes(simulator: Simulator, session: Any,
     vdi, pool = disk(sr("file", location="/srv/e"), type="metadata"), session.pool.get_all()[0]
     db = simulator.engine.db
     for op in ("ha_enable", "ha_disable"):
-        simulator.run(mark(lambda op=op: db.put("pool", pool, "current_operations", TASK, op)))
+        simulator.run(mark(partial(db.put, "pool", pool, "current_operations", TASK, op)))
         assert refusal(session.VDI.destroy, vdi) == [f"{op.upper()}_IN_PROGRESS"]
         simulator.run(mark(lambda: db.drop("pool", pool, "current_operations", TASK)))
     session.VDI.destroy(vdi)
