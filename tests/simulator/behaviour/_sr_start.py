@@ -12,6 +12,7 @@ from ..engine.failure import Failure
 from ..storage import Repository, contents
 from . import _sr_operations
 from .drivers import DRIVERS, Driver
+from .drivers.errors import uncaught
 from .drivers.vhd import VhdDriver
 
 # A `dirty` SR, or one that asks for it, is scanned again that often (xapi_sr.ml scanning_thread).
@@ -53,6 +54,24 @@ class Start(Behaviour):
 
     def repository(self, sr: str) -> Repository:
         return self.driver(sr).repository(sr)
+
+    # The host that the storage manager works on
+
+    def master_of(self, sr: str) -> str:
+        """The host that operations on the SR run on; an SR of one host's own has one PBD (X/helpers.ml get_srmaster)."""
+        row = self.row(sr)
+        if row["shared"]:
+            return self.engine.coordinator
+        if len(row["PBDs"]) > 1:
+            raise Failure("SR_HAS_MULTIPLE_PBDS", *(self.db.get("PBD", pbd, "uuid") for pbd in row["PBDs"]))
+        return str(self.db.get("PBD", row["PBDs"][0], "host"))
+
+    def require_master(self, sr: str) -> None:
+        """The storage manager is told with every call whether it runs on that host (X/sm.ml); for an SR itself nobody catches that there is none."""
+        try:
+            self.master_of(sr)
+        except Failure as failure:
+            raise uncaught(failure) from None
 
     # The start state
 

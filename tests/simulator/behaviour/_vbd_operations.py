@@ -148,6 +148,21 @@ def uses_disk(engine: Engine, vbd: Row) -> bool:
     return bool(vbd["currently_attached"] or vbd["reserved"] or vbd["current_operations"])
 
 
+def require_agile(engine: Engine, vm: str, vdi: str) -> None:
+    """A VM that HA restarts wherever there is room gets disks only that every host sees (assert_doesnt_make_vm_non_agile)."""
+    pool, row, sr = engine.db.row("pool", engine.pool), engine.db.row("VM", vm), engine.db.get("VDI", vdi, "SR")
+    protected = row["ha_always_run"] and row["ha_restart_priority"] == "restart"
+    if not (pool["ha_enabled"] and protected) or pool["ha_allow_overcommit"]:
+        return
+    pbds = [engine.db.row("PBD", pbd) for pbd in engine.db.get("SR", sr, "PBDs")]
+    seers = {pbd["host"] for pbd in pbds if pbd["currently_attached"]}
+    if engine.db.get("SR", sr, "shared") and {host for host, one in engine.db.items("host") if one["enabled"]} <= seers:
+        return
+    if engine.schema.level == "26":
+        raise Failure("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", sr)
+    raise Failure("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN")
+
+
 def is_system_domain(vm: Row) -> bool:
     """A VM of the toolstack's own, dom0 above all (X/system_domains.ml)."""
     return bool(vm["is_control_domain"] or vm["other_config"].get("is_system_domain") == "true")

@@ -13,7 +13,7 @@ from ..engine.behaviour import Behaviour
 from ..engine.failure import NULL, Failure
 from ..storage import Volume
 from .drivers.base import Driver
-from .drivers.errors import Unimplemented
+from .drivers.errors import Unimplemented, storage_error
 
 if TYPE_CHECKING:
     from ..engine.registry import Row
@@ -44,7 +44,24 @@ class Disks(Behaviour):
         """The driver of a managed disk on a connected SR."""
         self.other("SR").host_of(self.row(vdi)["SR"])
         self.require_managed(vdi)
+        return self.served(vdi)
+
+    def served(self, vdi: str) -> Driver:
+        """The driver of a disk, where the storage manager knows the host that works on its SR."""
+        self.other("SR").master_of(self.row(vdi)["SR"])
         return self.driver(vdi)
+
+    def look(self, vdi: str) -> None:
+        """Bring the row up to date. Whatever is wrong, the disk is not there (X/storage_smapiv1.ml VDI.stat)."""
+        driver = self.driver(vdi)
+        try:
+            self.served(vdi)
+            found = driver.vdi_exists(vdi)
+        except Failure:
+            found = False
+        if not found:
+            raise storage_error("Vdi_does_not_exist", self.row(vdi)["location"])
+        driver.vdi_update(vdi)
 
     def require_managed(self, vdi: str) -> None:
         if not self.row(vdi)["managed"]:
@@ -72,6 +89,7 @@ class Disks(Behaviour):
         vbd = drives.create({**values, **plain, "qos_algorithm_type": "", "qos_algorithm_params": {}})
         try:
             async with self.engine.operations.hold("VBD", vbd, "plug"):
+                self.served(vdi)
                 self._activate(vdi, mode)
                 drives.attach(vbd)
             yield self.volume(vdi)

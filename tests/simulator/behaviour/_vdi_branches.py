@@ -43,7 +43,12 @@ class Branches(Disks):
         # The driver cannot; xapi copies, outside of the SR's lock.
         row = self.row(vdi)
         new = await self.other("VDI").create({**row, "sm_config": {}, "tags": []})
-        await self.copy_bytes(vdi, new)
+        try:
+            await self.copy_bytes(vdi, new)
+        except BaseException:
+            if self.db.exists("VDI", new):
+                self.driver(new).vdi_delete(new)
+            raise
         return str(new)
 
     def _branch(self, vdi: str, params: dict[str, str], *, snapshot: bool) -> str:

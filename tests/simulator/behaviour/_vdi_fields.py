@@ -13,6 +13,7 @@ from ..engine.behaviour import locks_itself
 from ..engine.failure import Failure, NotSimulated
 from ._vdi_base import Disks
 from ._vdi_types import spelt
+from .drivers.errors import Unimplemented, storage_error
 
 NBD_PORT = 10809
 # Bytes that a checksum goes on at a time.
@@ -35,7 +36,7 @@ class Fields(Disks):
         """Names go through the storage manager, which brings the row up to date on the way."""
         self.other("SR").host_of(self.row(vdi)["SR"])
         self.db.set("VDI", vdi, field, value)
-        self.driver(vdi).vdi_update(vdi)
+        self.look(vdi)
 
     # The storage manager's own session may; no client can (Sm.assert_session_has_internal_sr_access).
     set_sharable = set_read_only = set_managed = set_missing = set_virtual_size = Disks.refuse_internal
@@ -46,10 +47,14 @@ class Fields(Disks):
     async def set_on_boot(self, vdi: str, value: str) -> None:
         self._require_halted(vdi)
         async with self.locked("set_on_boot", vdi, "set_on_boot", "vdi_set_on_boot"):
-            driver = self.ready(vdi)
+            self.other("SR").host_of(self.row(vdi)["SR"])
             if value == "reset":
                 # An empty leaf over a base copy, to be thrown away at each boot.
-                driver.vdi_delete(driver.vdi_clone(vdi, {}, snapshot=False))
+                driver = self.served(vdi)
+                try:
+                    driver.vdi_delete(driver.vdi_clone(vdi, {}, snapshot=False))
+                except Unimplemented:
+                    raise storage_error("Internal_error", "Smint.Not_implemented_in_backend") from None
             self.db.set("VDI", vdi, "on_boot", value)
 
     def begin_epoch(self, vdi: str) -> None:
@@ -83,7 +88,7 @@ class Fields(Disks):
     def _set_tracking(self, vdi: str, *, enabled: bool) -> None:
         self.other("SR").host_of(self.row(vdi)["SR"])
         if self.row(vdi)["cbt_enabled"] != enabled:
-            self.on_disk(vdi, lambda: self.driver(vdi).vdi_set_changes(vdi, enabled=enabled))
+            self.on_disk(vdi, lambda: self.served(vdi).vdi_set_changes(vdi, enabled=enabled))
             self.db.set("VDI", vdi, "cbt_enabled", enabled)
 
     @locks_itself
@@ -91,7 +96,7 @@ class Fields(Disks):
         self.existing("VDI", vdi_to)
         async with self.locked("list_changed_blocks", vdi_to, "list_changed_blocks", "vdi_list_changed_blocks"):
             self.other("SR").host_of(self.row(vdi_to)["SR"])
-            changed = self.on_disk(vdi_to, lambda: self.driver(vdi_to).vdi_changes(vdi_from, vdi_to))
+            changed = self.on_disk(vdi_to, lambda: self.served(vdi_to).vdi_changes(vdi_from, vdi_to))
             return base64.b64encode(changed).decode()
 
     @locks_itself
@@ -153,10 +158,15 @@ class Fields(Disks):
         self.existing("host", host)
         self.existing("VDI", vdi)
         async with self.locked("generate_config", vdi, "generate_config"):
-            driver = self.ready(vdi)
-            pbds = [self.db.row("PBD", pbd) for pbd in self.db.get("SR", self.row(vdi)["SR"], "PBDs")]
-            configs = [pbd["device_config"] for pbd in pbds if pbd["host"] == host]
-            return self.on_disk(vdi, lambda: driver.vdi_generate_config(vdi, configs[0] if configs else {}))
+            sr = self.row(vdi)["SR"]
+            pbds = [self.db.row("PBD", pbd) for pbd in self.db.get("SR", sr, "PBDs")]
+            mine = [pbd["device_config"] for pbd in pbds if pbd["host"] == host and pbd["currently_attached"]]
+            if not mine:
+                # It is that host's own connection that counts (X/sm.ml assert_pbd_is_plugged).
+                raise Failure("SR_HAS_NO_PBDS", sr)
+            self.require_managed(vdi)
+            config = {"SRmaster": "true" if self.other("SR").master_of(sr) == host else "false", **mine[0]}
+            return self.on_disk(vdi, lambda: self.driver(vdi).vdi_generate_config(vdi, config))
 
     async def checksum(self, vdi: str) -> str:
         if not self.other("SR").hosts_that_see(self.row(vdi)["SR"]):

@@ -136,6 +136,10 @@ class Check:
         if self.row["type"] == "rrd":
             raise Failure("VDI_HAS_RRDS", self.ref)
         self._ha()
+        if self.row["type"] in ("ha_statefile", "metadata"):
+            for op in ("ha_enable", "ha_disable"):
+                if op in self.db.get("pool", self.engine.pool, "current_operations").values():
+                    raise Failure(f"{op.upper()}_IN_PROGRESS")
 
     def _data_destroy(self) -> None:
         if not self.row["is_a_snapshot"]:

@@ -15,6 +15,8 @@ class Crashdump(Behaviour):
 
     async def destroy(self, ref: str) -> None:
         vdi = self.row(ref)["VDI"]
+        # The call goes to the host that works on the disk's SR (X/message_forwarding.ml forward_crashdump_op).
+        self.other("SR").host_of(self.db.get("VDI", vdi, "SR"))
         # The row goes whether the disk can be destroyed or not.
         with contextlib.suppress(Failure):
             await self.other("VDI").destroy(vdi)

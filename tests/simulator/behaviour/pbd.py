@@ -13,6 +13,8 @@ from . import _secrets
 from ._progress import other_operation_on
 
 INTERNAL_KEY = "SRmaster"
+# Seconds between two rounds of the collector (X/db_gc_util.ml).
+SWEEP_EVERY = 30.0
 
 
 class PBD(Behaviour):
@@ -25,11 +27,18 @@ class PBD(Behaviour):
 
     @locks_itself
     async def create(self, args: dict[str, Any]) -> str:
-        self.existing("host", args["host"])
         config = _secrets.moved(self.db, args["device_config"])
         async with self.engine.operations.hold("SR", args["SR"], "pbd_create"):
             await self.engine.pass_time("PBD.create")
-            return self.insert(args["host"], args["SR"], config)
+            pbd = self.insert(args["host"], args["SR"], config)
+            if not self.db.exists("host", args["host"]):
+                # Nobody asks whether there is such a host, but the database's collector.
+                self.engine.later(SWEEP_EVERY, lambda: self._sweep(pbd))
+            return pbd
+
+    def _sweep(self, pbd: str) -> None:
+        if self.db.exists("PBD", pbd) and not self.db.exists("host", self.row(pbd)["host"]):
+            self.discard(pbd)
 
     def insert(self, host: str, sr: str, config: Mapping[str, str]) -> str:
         """The row; other_config that the caller gave is not kept."""
@@ -75,11 +84,13 @@ class PBD(Behaviour):
             if row["currently_attached"]:
                 return
             self._check_sharing(sr, row["host"])
+            self.other("SR").require_master(sr)
             driver.attach(sr, row["device_config"])
             driver_domain = {"storage_driver_domain": self.db.get("host", row["host"], "control_domain")}
             self.db.update("PBD", ref, other_config={**row["other_config"], **driver_domain}, currently_attached=True)
             if not self.db.get("SR", sr, "shared") or row["host"] == self.engine.coordinator:
-                driver.scan(sr)
+                if driver.looks_when_attached or self.engine.schema.level == "8.2":
+                    driver.scan(sr)
                 self.db.put("SR", sr, "other_config", "dirty", "")
                 self.other("SR").scan_later(sr)
 
@@ -126,20 +137,11 @@ class PBD(Behaviour):
 
     def _require_idle_disks(self, sr: str) -> None:
         """Where the coordinator works on the SR's disks, none of them is busy (X/message_forwarding.ml with_unplug_locks)."""
-        if self._master_of(sr) != self.engine.coordinator:
+        if self.other("SR").master_of(sr) != self.engine.coordinator:
             return
         for vdi in self.db.get("SR", sr, "VDIs"):
             if running := self.db.get("VDI", vdi, "current_operations"):
                 raise other_operation_on(self.engine, "VDI", vdi, running)
-
-    def _master_of(self, sr: str) -> str:
-        """The host that operations on the SR run on; an SR of one host's own has one PBD (X/helpers.ml get_srmaster)."""
-        row = self.db.row("SR", sr)
-        if row["shared"]:
-            return self.engine.coordinator
-        if len(row["PBDs"]) > 1:
-            raise Failure("SR_HAS_MULTIPLE_PBDS", *(self.row(pbd)["uuid"] for pbd in row["PBDs"]))
-        return str(self.row(row["PBDs"][0])["host"])
 
     def _disks_in_use(self, sr: str, host: str) -> list[str]:
         """Disks of the SR that VMs on the host use; metadata disks do not count."""

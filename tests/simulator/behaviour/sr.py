@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -66,7 +67,9 @@ class SR(Start, Services):
         shared: bool,
         sm_config: dict[str, str],
     ) -> str:
-        self.existing("host", host)
+        if not shared:
+            # Of a shared one the coordinator is the host, whatever was said.
+            self.existing("host", host)
         _versions.require_no_upgrade(self.engine)
         config = _secrets.moved(self.db, device_config)
         coordinator = self.engine.coordinator
@@ -81,7 +84,9 @@ class SR(Start, Services):
             self.db.delete("SR", sr)
             raise
         for pbd in pbds:
-            await self.other("PBD").plug(pbd)
+            # What a host has against it nobody hears of but who looks at its PBD: xapi waits for the tasks and asks for no outcome.
+            with contextlib.suppress(Failure):
+                await self.other("PBD").plug(pbd)
         return sr
 
     def make(self, *_unused: Any) -> str:
@@ -97,6 +102,8 @@ class SR(Start, Services):
             for host, host_row in self.db.items("host"):
                 if host_row["local_cache_sr"] == sr:
                     raise Failure("SR_IS_CACHE_SR", host)
+            self.host_of(sr, unplugged=True)
+            self.require_master(sr)
             self._on_disk(lambda driver: driver.delete(sr), sr)
             _secrets.destroyed(self.db, row["sm_config"])
             self._forget(sr)
@@ -130,10 +137,12 @@ class SR(Start, Services):
         async with self.engine.operations.hold("SR", sr, "scan"):
             self.host_of(sr)
             await self.engine.pass_time("SR.scan")
+            self.require_master(sr)
             self.scan_now(sr)
 
     def update(self, sr: str) -> None:
         self.host_of(sr)
+        self.require_master(sr)
         self.driver(sr).update(sr)
 
     def get_supported_types(self) -> list[str]:
@@ -155,12 +164,16 @@ class SR(Start, Services):
     # Fields
 
     def set_name_label(self, sr: str, value: str) -> None:
-        self.host_of(sr)
-        self.db.set("SR", sr, "name_label", value)
+        self._set_name(sr, "name_label", value)
 
     def set_name_description(self, sr: str, value: str) -> None:
+        self._set_name(sr, "name_description", value)
+
+    def _set_name(self, sr: str, field: str, value: str) -> None:
+        """Names go through the storage manager, which looks at the SR afterwards."""
         self.host_of(sr)
-        self.db.set("SR", sr, "name_description", value)
+        self.db.set("SR", sr, field, value)
+        self.update(sr)
 
     def set_shared(self, sr: str, value: bool) -> None:
         pbds = self.row(sr)["PBDs"]

@@ -11,7 +11,7 @@ from ..engine.behaviour import Behaviour, operation
 from ..engine.failure import NULL, Failure
 from . import _device_names as names
 from ._progress import other_operation
-from ._vbd_operations import OPERATIONS, Check, domain_type
+from ._vbd_operations import OPERATIONS, Check, domain_type, require_agile
 from ._vdi_types import spelt
 
 # Seconds between two rounds of the collector (X/db_gc_util.ml).
@@ -71,6 +71,8 @@ class VBD(Behaviour):
         if migrating:
             raise other_operation(self.engine, "VM", args["VM"], migrating)
         userdevice = self._free_device(args["VM"], args["userdevice"], args["type"])
+        if not args["empty"]:
+            require_agile(self.engine, args["VM"], args["VDI"])
         values = dict(args)
         if vm["power_state"] != "Suspended":
             values |= {"device": "", "currently_attached": False}
@@ -165,6 +167,7 @@ class VBD(Behaviour):
     def insert(self, ref: str, vdi: str) -> None:
         if not self.db.row("VDI", vdi)["managed"]:
             raise Failure("VDI_NOT_MANAGED", vdi)
+        require_agile(self.engine, self.row(ref)["VM"], vdi)
         self.db.update("VBD", ref, VDI=vdi, empty=False)
         if self._plugs_media(ref):
             self.attach(ref)

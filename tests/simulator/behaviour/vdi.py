@@ -14,7 +14,7 @@ from ._vdi_branches import Branches
 from ._vdi_fields import Fields
 from ._vdi_operations import ADVERTISED, Check
 from ._vdi_types import spelt
-from .drivers.errors import Unimplemented
+from .drivers.errors import Unimplemented, storage_error
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -50,6 +50,7 @@ class VDI(Branches, Fields):
             self.other("SR").host_of(sr)
             if args["type"] == "cbt_metadata":
                 raise Failure("VDI_INCOMPATIBLE_TYPE", "", spelt("cbt_metadata"))
+            self.other("SR").master_of(sr)
             try:
                 vdi = self.other("SR").driver(sr).vdi_create(sr, args)
             except Unimplemented:
@@ -81,13 +82,21 @@ class VDI(Branches, Fields):
                 row = self.row(other)
                 if row["location"] == location and row["uuid"] != uuid:
                     raise Failure("LOCATION_NOT_UNIQUE", sr, location)
-            if not UUID.fullmatch(uuid):
-                raise Failure("UUID_INVALID", "VDI", uuid)
-            vdi = self.other("SR").driver(sr).vdi_introduce(sr, uuid, sm_config, location)
+            vdi = self._introduce(sr, uuid, sm_config, location)
             given = {"other_config": other_config, "xenstore_data": xenstore_data, "sharable": sharable, "type": type_}
             names = {"name_label": name_label, "name_description": name_description}
             self.db.update("VDI", vdi, **given, **{name: value for name, value in names.items() if value})
             return str(vdi)
+
+    def _introduce(self, sr: str, uuid: str, sm_config: dict[str, str], location: str) -> str:
+        """The storage manager's part; whatever is wrong, there is no such disk (X/storage_smapiv1.ml VDI.introduce)."""
+        try:
+            self.other("SR").master_of(sr)
+            if not UUID.fullmatch(uuid):
+                raise Failure("UUID_INVALID", "VDI", uuid)
+            return str(self.other("SR").driver(sr).vdi_introduce(sr, uuid, sm_config, location))
+        except Failure:
+            raise storage_error("Vdi_does_not_exist", location) from None
 
     @locks_itself
     async def resize(self, vdi: str, size: int) -> None:
@@ -105,7 +114,7 @@ class VDI(Branches, Fields):
     async def update(self, vdi: str) -> None:
         async with self.locked("update", vdi, "update"):
             self.other("SR").host_of(self.row(vdi)["SR"])
-            self.driver(vdi).vdi_update(vdi)
+            self.look(vdi)
 
     @locks_itself
     async def forget(self, vdi: str) -> None:

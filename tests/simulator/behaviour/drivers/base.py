@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, str]
 DEFAULT_SIZE = 1024**4
+# The name of a disk whose uuid is made of its SR's, and the namespace (libs/uuid/uuidx.ml Hash).
+BACKUP, BACKUPS = "Pool Metadata Backup", uuid.UUID("e93e0639-2bdb-4a59-8b46-352b3f408c19")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -29,6 +31,8 @@ class Driver:
     required: ClassVar[tuple[tuple[str, str], ...]] = ()
     # The kind of volume it keeps.
     kind: ClassVar[str] = "vhd"
+    # Whether the storage manager scans an SR as soon as its master is connected (SM SR.py after_master_attach).
+    looks_when_attached: ClassVar[bool] = True
 
     def __init__(self, engine: Engine, kind_of_sr: str) -> None:
         self.engine = engine
@@ -125,6 +129,12 @@ class Driver:
         values.setdefault("location", values["uuid"])
         return self.db.create("VDI", values)
 
+    def new_uuid(self, sr: str, args: Row) -> str:
+        """Of a new disk: the one that backups of the pool's metadata are looked for by, or any (X/xapi_vdi.ml create)."""
+        if (args["type"], args["name_label"]) == ("user", BACKUP):
+            return str(uuid.uuid5(BACKUPS, self.db.get("SR", sr, "uuid")))
+        return str(uuid.uuid4())
+
     def vdi_create(self, sr: str, args: Row) -> str:
         raise Unimplemented
 
@@ -143,6 +153,10 @@ class Driver:
 
     def vdi_update(self, vdi: str) -> None:
         """Refresh a VDI's row from its volume."""
+
+    def vdi_exists(self, vdi: str) -> bool:
+        """Whether the storage manager finds what it is to look at."""
+        return True
 
     def vdi_introduce(self, sr: str, uuid: str, sm_config: Config, location: str) -> str:
         raise Unimplemented

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ...engine.failure import Failure
+from ...engine.failure import Failure, internal_error
 
 SENTENCES = {
     "InvalidArg": (1, "Invalid argument"),
@@ -57,6 +57,16 @@ OWN = {16: "SR_DEVICE_IN_USE", 24: "VDI_IN_USE", 39: "SR_NOT_EMPTY"}
 
 class Unimplemented(Exception):
     """The driver has no such operation; xapi sometimes does it by itself then."""
+
+
+def storage_error(kind: str, text: str) -> Failure:
+    """What xapi makes of an error of its storage layer that has no code of the API (xapi-idl/storage/storage_interface.ml)."""
+    return internal_error(f"Storage_error ([S({kind});S({text})])")
+
+
+def uncaught(failure: Failure) -> Failure:
+    """A refusal of the API where the storage layer expects none."""
+    return storage_error("Internal_error", f"Server_error({failure.code}, [ {'; '.join(failure.params)} ])")
 
 
 def sm_error(name: str, detail: str | None = None, *, text: str = "") -> Failure:

@@ -14,6 +14,8 @@ from .vhd import VhdDriver
 
 
 class FileDriver(VhdDriver):
+    # What else of its SR a host needs that reaches a disk without the toolstack.
+    tells_of_sr: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[tuple[str, str], ...]] = (("location", "ConfigLocationMissing"),)
 
     def vdi_update(self, vdi: str) -> None:
@@ -26,13 +28,10 @@ class FileDriver(VhdDriver):
 
     def vdi_generate_config(self, vdi: str, config: Config) -> str:
         row = self.db.row("VDI", vdi)
-        answer = {
-            "device_config": dict(config),
-            "sr_uuid": self.db.get("SR", row["SR"], "uuid"),
-            "vdi_uuid": row["uuid"],
-            "command": "vdi_attach_from_config",
-        }
-        return xmlrpc.client.dumps((answer,), "vdi_attach_from_config")
+        sr = self.db.row("SR", row["SR"])
+        answer = {"device_config": dict(config), "sr_uuid": sr["uuid"], "vdi_uuid": row["uuid"]}
+        answer |= {f"sr_{name}": dict(sr[name]) for name in self.tells_of_sr}
+        return xmlrpc.client.dumps(({**answer, "command": "vdi_attach_from_config"},), "vdi_attach_from_config")
 
 
 class ExtDriver(FileDriver):
@@ -40,6 +39,7 @@ class ExtDriver(FileDriver):
 
 
 class NfsDriver(FileDriver):
+    tells_of_sr: ClassVar[tuple[str, ...]] = ("sm_config", "other_config")
     required: ClassVar[tuple[tuple[str, str], ...]] = (("server", "ConfigServerMissing"), ("serverpath", "ConfigServerPathMissing"))
 
     def check_config(self, config: Config) -> None:
@@ -56,6 +56,7 @@ class NfsDriver(FileDriver):
 
 
 class SmbDriver(FileDriver):
+    tells_of_sr: ClassVar[tuple[str, ...]] = ("sm_config",)
     required: ClassVar[tuple[tuple[str, str], ...]] = (("server", "ConfigServerMissing"),)
 
     def check_config(self, config: Config) -> None:

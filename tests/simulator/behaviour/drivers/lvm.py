@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ...engine.failure import Failure
 from ...storage import Volume
-from ...storage.sizes import deflated, logical_volume
+from ...storage.sizes import EXTENT, deflated, logical_volume, round_up
 from . import network
 from .base import Config
 from .errors import sm_error
@@ -21,6 +21,7 @@ class LvmDriver(VhdDriver):
     required: ClassVar[tuple[tuple[str, str], ...]] = (("device", "ConfigDeviceMissing"),)
     tags: ClassVar[dict[str, str]] = {"vdi_type": "vhd"}
     raw: ClassVar[dict[str, str]] = {"type": "raw", "vdi_type": "aio"}
+    grows_raw: ClassVar[bool] = True
 
     def create(self, sr: str, config: Config, size: int) -> None:
         super().create(sr, config, size)
@@ -37,6 +38,10 @@ class LvmDriver(VhdDriver):
             size = self.db.get("SR", self.db.by_uuid("SR", uuid), "physical_size")
             rows.append({"UUID": uuid, "Devlist": config[key], "size": str(size)})
         return network.document("SRlist", "SR", rows)
+
+    def raw_size(self, size: int) -> int:
+        """A logical volume of whole extents (LVHDVDI.create, resize)."""
+        return round_up(self.rounded(size), EXTENT)
 
     def bad_type(self, wanted: str) -> Failure:
         return sm_error("VDICreate", "bad type")

@@ -42,6 +42,7 @@ class RawDriver(Driver):
 
 
 class IsoDriver(RawDriver):
+    looks_when_attached: ClassVar[bool] = False
     required: ClassVar[tuple[tuple[str, str], ...]] = (("location", "ConfigLocationMissing"),)
 
     def attach(self, sr: str, config: Config) -> None:
@@ -58,7 +59,7 @@ class IsoDriver(RawDriver):
             self.db.put("SR", sr, "sm_config", "iso_type", config["type"])
 
     def vdi_create(self, sr: str, args: Row) -> str:
-        name = str(uuid.uuid4())
+        name = self.new_uuid(sr, args)
         path = args["sm_config"].get("path", f"{name}.img")
         if not IMAGE_NAME.match(path):
             raise sm_error("VDICreate", f'Invalid path "{path}"')
@@ -81,8 +82,9 @@ class IsoDriver(RawDriver):
                 self.engine.behaviours["VDI"].lose(vdi)
                 continue
             held = volumes[name].utilisation()
-            read_only = "created" not in self.db.get("VDI", vdi, "sm_config")
-            self.db.update("VDI", vdi, virtual_size=volumes[name].size, physical_utilisation=held, read_only=read_only)
+            kept = {key: value for key, value in self.db.get("VDI", vdi, "sm_config").items() if key == "created" or key.startswith("xs-tools")}
+            sizes = {"virtual_size": volumes[name].size, "physical_utilisation": held}
+            self.db.update("VDI", vdi, **sizes, read_only="created" not in kept, sm_config=kept)
         for name, volume in volumes.items():
             if name not in rows:
                 self._found(sr, name, volume)
@@ -105,13 +107,18 @@ class DummyDriver(RawDriver):
         """Nothing but a scan sets its sizes."""
 
     def scan(self, sr: str) -> None:
+        """It has no state: what it finds are its rows without what it knows nothing of (DummySR.scan, VDI._db_update)."""
+        for vdi in self.db.get("SR", sr, "VDIs"):
+            self.db.update("VDI", vdi, read_only=False, sm_config={})
         self.db.update("SR", sr, physical_size=DUMMY_SIZE, physical_utilisation=0)
 
     def probe(self, config: Config, sm_config: Config) -> str:
         return network.document("SRlist", "SR", [{"UUID": str(uuid.uuid4()), "Size": "1024"}])
 
     def vdi_create(self, sr: str, args: Row) -> str:
-        name, size = str(uuid.uuid4()), args["virtual_size"]
+        name, size = self.new_uuid(sr, args), args["virtual_size"]
+        if name in self.db.tables["VDI"].by_uuid:
+            raise sm_error("VDIExists")
         self.repository(sr).add(name, max(0, size), kind=self.kind)
         fields = {key: args[key] for key in ("name_label", "name_description", "type", "virtual_size", "read_only")}
         sm_config = {"samplekey": "This is a dummy SR VDI"}

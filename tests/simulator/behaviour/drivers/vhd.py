@@ -23,8 +23,9 @@ PASSED_THROUGH = ("base_mirror", "key_hash")
 class VhdDriver(ChangeTracking, Collector, Driver):
     """What files and logical volumes have in common."""
 
-    # What its raw disks are called in sm_config.
+    # What its raw disks are called in sm_config, and whether they can grow.
     raw: ClassVar[dict[str, str]] = {"type": "raw"}
+    grows_raw: ClassVar[bool] = False
 
     def adopt(self, vdi: str, row: Row) -> Volume:
         volume = super().adopt(vdi, row)
@@ -45,6 +46,14 @@ class VhdDriver(ChangeTracking, Collector, Driver):
             volume.move_to(volumes[parent])
             volume.unexplained = max(0, volume.unexplained - (volume.utilisation() - before))
 
+    def delete(self, sr: str) -> None:
+        """Disks that the pool has forgotten are still there; what only the collector would look at is not."""
+        self.collect(sr)
+        repository = self.repository(sr)
+        if repository.volumes or repository.logs:
+            raise sm_error("SRNotEmpty")
+        super().delete(sr)
+
     # Creation
 
     @staticmethod
@@ -63,11 +72,13 @@ class VhdDriver(ChangeTracking, Collector, Driver):
         wanted = args["sm_config"].get("type", "vhd")
         if wanted not in ("vhd", "raw"):
             raise self.bad_type(wanted)
-        size = self.rounded(args["virtual_size"]) if wanted == "vhd" else args["virtual_size"]
         kind = "raw" if wanted == "raw" else self.kind
+        size = self.rounded(args["virtual_size"]) if kind != "raw" else self.raw_size(args["virtual_size"])
         volume = Volume("", size, self.repository(sr).new_layer(), kind=kind)
         self.need(sr, volume.utilisation())
-        name = str(uuid.uuid4())
+        name = self.new_uuid(sr, args)
+        if name in self.repository(sr).volumes:
+            raise sm_error("VDIExists")
         volume = self.repository(sr).add(name, size, kind=kind)
         volume.label, volume.description = args["name_label"], args["name_description"]
         fields = {key: args[key] for key in ("name_label", "name_description", "type", "read_only")}
@@ -83,6 +94,10 @@ class VhdDriver(ChangeTracking, Collector, Driver):
         )
         self.allocate(sr, size)
         return vdi
+
+    def raw_size(self, size: int) -> int:
+        """The size of a disk without a format: what was asked for, as a file has it."""
+        return size
 
     def bad_type(self, wanted: str) -> Failure:
         return sm_error("VDIType", f"Invalid VDI type {wanted}")
@@ -112,14 +127,14 @@ class VhdDriver(ChangeTracking, Collector, Driver):
 
     def vdi_resize(self, vdi: str, size: int) -> None:
         volume = self.volume(vdi)
-        if volume.kind == "raw":
+        if volume.kind == "raw" and not self.grows_raw:
             raise Unimplemented
         if size < volume.size:
             raise sm_error("VDISize", "shrinking not allowed")
         if size == volume.size:
             return
         sr, old, before = self.db.get("VDI", vdi, "SR"), volume.size, volume.utilisation()
-        new = self.rounded(size)
+        new = self.raw_size(size) if volume.kind == "raw" else self.rounded(size)
         volume.size = new
         grown = volume.utilisation() - before
         volume.size = old
@@ -147,6 +162,11 @@ class VhdDriver(ChangeTracking, Collector, Driver):
         logged = row["location"] in self.repository(row["SR"]).logs
         wanted = {"virtual_size": volume.size, "physical_utilisation": volume.utilisation(), "sm_config": sm_config, "cbt_enabled": logged}
         self.db.update("VDI", vdi, **{name: value for name, value in wanted.items() if row[name] != value})
+
+    def vdi_exists(self, vdi: str) -> bool:
+        row = self.db.row("VDI", vdi)
+        repository = self.repository(row["SR"])
+        return row["location"] in repository.volumes or row["location"] in repository.logs
 
     # Snapshots and clones
 
