@@ -62,6 +62,11 @@ class Network(Behaviour):
         if not self.row(ref)["managed"]:
             raise Failure("NETWORK_UNMANAGED", ref)
 
+    def require_no_sriov(self, ref: str, code: str) -> None:
+        """The first interface of a network says what it is for (X/xapi_network_helpers.ml)."""
+        if any(self.other("PIF").is_on_sriov(pif) for pif in self.row(ref)["PIFs"][:1]):
+            raise Failure(code, ref)
+
     def set_default_locking_mode(self, ref: str, value: str) -> None:
         for vif in self.row(ref)["VIFs"]:
             if self.db.get("VIF", vif, "currently_attached"):
