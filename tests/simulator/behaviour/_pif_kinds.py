@@ -125,7 +125,7 @@ class Kinds(Behaviour):
         """Onto the network of its bridge. Before API 26 who manages the card made no difference to that."""
         new = self.engine.schema.level == "26"
         managed_bridge = managed or not new
-        bridge = _bridge(device) if managed_bridge else ""
+        bridge = _bridge(device, by_position=new) if managed_bridge else ""
         networks = self.db.where("network", bridge=bridge)
         name = _network_name(device, by_position=new)
         fields = {"name_label": name, "bridge": bridge, "managed": managed_bridge, "MTU": 1500}
@@ -148,9 +148,10 @@ def _position(device: str) -> str:
     return number if number != device and number.isdigit() else ""
 
 
-def _bridge(device: str) -> str:
+def _bridge(device: str, *, by_position: bool) -> str:
     """bridge_naming_convention in X/xapi_pif.ml"""
-    return f"xenbr{device.removeprefix('eth')}" if device.startswith("eth") else f"br{device}"
+    number = _position(device) if by_position else device.removeprefix("eth") if device.startswith("eth") else ""
+    return f"xenbr{number}" if number else f"br{device}"
 
 
 def _network_name(device: str, *, by_position: bool) -> str:

@@ -68,7 +68,8 @@ class CrossPool(StorageMotion, Imports):
             raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, vm, str(needs["hardware_platform_version"]))
         if not row["enabled"]:
             raise Failure("HOST_DISABLED", host)
-        objection = cpu.objection(*needs["cpu"], row["cpu_info"]) if "cpu" in needs else ""
+        flags, kind = needs.get("cpu", ({}, "hvm"))
+        objection = cpu.objection(flags, kind, row["cpu_info"]) if flags else ""
         if objection:
             # The receiver of API 26 looks at a record that has no reference yet.
             raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", NULL if self.engine.schema.level == "26" else vm, host, objection)

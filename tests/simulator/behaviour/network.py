@@ -22,6 +22,9 @@ class Network(Behaviour):
     def loaded(self, extra: Mapping[str, Any]) -> None:
         self._made = 0  # names are not used twice in the life of a toolstack
 
+    def restarted(self) -> None:
+        self._made = 0
+
     def create(self, args: dict[str, Any]) -> str:
         bridges = {row["bridge"] for _unused, row in self.db.items("network")}
         bridge = args["bridge"] or self._free_name(bridges)

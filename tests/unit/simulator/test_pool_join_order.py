@@ -68,7 +68,11 @@ class Side:
         """One key of the version, whatever becomes of the others meanwhile."""
         ((key, value),) = changes.items()
         old = self.db.get("host", self.host, "software_version").get(key, "")
-        return tuple(lambda text=text: self.run(lambda: self.db.put("host", self.host, "software_version", key, text)) for text in (value, old))
+
+        def put(text: str) -> None:
+            self.run(lambda: self.db.put("host", self.host, "software_version", key, text))
+
+        return lambda: put(value), lambda: put(old)
 
     def row(self, cls: str, **values: Any) -> tuple[str, Callable[[], None], Callable[[], None]]:
         """An object more; it is there already, and its taking back is what counts."""
@@ -158,7 +162,12 @@ def versions(mine: Side, theirs: Side) -> Iterator[Obstacle]:
 
 def _both(mine: Side) -> tuple[Callable[[], None], Callable[[], None]]:
     parts = [mine.field("host", mine.host, f"API_version_{part}", value) for part, value in (("major", 1), ("minor", 20))]
-    return lambda: [do() for do, _undo in parts] and None, lambda: [undo() for _do, undo in parts] and None
+
+    def each(number: int) -> None:
+        for part in parts:
+            part[number]()
+
+    return lambda: each(0), lambda: each(1)
 
 
 def trust(mine: Side, theirs: Side) -> Iterator[Obstacle]:
