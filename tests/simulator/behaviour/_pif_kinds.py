@@ -71,6 +71,15 @@ class Kinds(Behaviour):
                 raise Failure("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", network)
             raise Failure(BROKEN)
 
+    def require_usable_for_management(self, ref: str) -> None:
+        row = self.row(ref)
+        if row["bond_slave_of"] != NULL:
+            raise Failure("CANNOT_PLUG_BOND_SLAVE", ref)
+        if row["primary_address_type"] == "IPv4" and row["ip_configuration_mode"] == "None":
+            raise Failure("PIF_HAS_NO_NETWORK_CONFIGURATION", ref)
+        if row["primary_address_type"] == "IPv6" and row["ipv6_configuration_mode"] == "None":
+            raise Failure("PIF_HAS_NO_V6_NETWORK_CONFIGURATION", ref)
+
     def require_vlan_allowed(self, ref: str) -> None:
         kind, _unused = self.kind(ref)
         if kind == "physical" and self.row(ref)["bond_slave_of"] != NULL:
