@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..engine.context import CURRENT
-from ..engine.failure import NULL
+from ..engine.failure import NULL, Failure
 
 if TYPE_CHECKING:
     from ..engine.core import Engine
@@ -57,6 +57,15 @@ def _of_members(engine: Engine, _network: str, members: list[str]) -> str:
     return _of_pif(engine, members[0]) if members else NULL
 
 
+# Messages that name the host they are for; its place among their parameters.
+NAMED = {
+    **dict.fromkeys(("SR.create", "SR.probe", "SR.probe_ext", "PIF.scan", "PIF.introduce"), 0),
+    "PIF.create_VLAN": 2,
+    "network.attach": 1,
+    **dict.fromkeys(("network.attach_for_vm", "network.detach_for_vm"), 0),
+}
+
+
 def _table() -> dict[str, Callable[..., str]]:
     """Message → what finds the host by the first parameters of the call."""
     vm = (
@@ -96,11 +105,22 @@ TWO_PARAMETERS = ("Bond.create",)
 
 def forward(engine: Engine, message: str, arguments: list[Any]) -> None:
     """HOST_OFFLINE or CANNOT_CONTACT_HOST when the host that the call is handed to is not there; the task moves to it."""
+    if message in NAMED:
+        _reach(engine, arguments[NAMED[message]])
+        return
     finder = FINDERS.get(message)
     if finder is None or not arguments:
         return
     host = finder(engine, *arguments[: 2 if message in TWO_PARAMETERS else 1])
-    if host == NULL or not engine.db.exists("host", host) or host == CURRENT.get().host:
+    if host != NULL and engine.db.exists("host", host):
+        _reach(engine, host)
+
+
+def _reach(engine: Engine, host: str) -> None:
+    """One that does not exist is not live either (check_live)."""
+    if not engine.db.exists("host", host):
+        raise Failure("HOST_OFFLINE", host)
+    if host == CURRENT.get().host:
         return
     engine.behaviours["host"].reach(host)
     task = CURRENT.get().task

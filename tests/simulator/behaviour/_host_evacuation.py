@@ -12,6 +12,7 @@ from typing import Any
 from ..engine.behaviour import Behaviour, operation
 from ..engine.failure import NULL, Failure, internal_error
 from . import _versions
+from ._ha_plan import Change, require_plan_after
 
 BATCH = 10  # xapi_globs.ml evacuation_batch_size
 # What the plan works out by itself, for all VMs together.
@@ -105,7 +106,10 @@ class Evacuation(Behaviour):
     async def get_vms_which_prevent_evacuation(self, host: str) -> dict[str, list[str]]:
         return (await self.evacuation_plan(host)).errors
 
-    @operation("evacuate")
+    def before_evacuate(self, host: str, *_unused: object) -> None:
+        require_plan_after(self.engine, Change(disabled=[host]))
+
+    @operation("evacuate", before="before_evacuate")
     async def evacuate(self, host: str, network: str = NULL, batch: int = 0) -> None:
         plan = await self.evacuation_plan(host)
         for error in plan.errors.values():

@@ -8,7 +8,7 @@ import re
 
 from ..engine.behaviour import Behaviour
 from ..engine.clock import wire_time
-from ..engine.failure import NULL, Failure, internal_error
+from ..engine.failure import Failure, internal_error
 from ..engine.implicit import map_add
 from ..engine.types import DateTime
 from ._host_forwarding import at_host
@@ -135,12 +135,11 @@ class Settings(Behaviour):
         row = self.db.row("PIF", pif)
         if self.db.get("pool", self.engine.pool, "ha_enabled"):
             raise Failure("HA_IS_ENABLED")
-        if row["bond_slave_of"] != NULL:
-            raise Failure("CANNOT_PLUG_BOND_SLAVE", pif)
-        if row["primary_address_type"] == "IPv4" and row["ip_configuration_mode"] == "None":
-            raise Failure("PIF_HAS_NO_NETWORK_CONFIGURATION", pif)
-        if row["primary_address_type"] == "IPv6" and row["ipv6_configuration_mode"] == "None":
-            raise Failure("PIF_HAS_NO_V6_NETWORK_CONFIGURATION", pif)
+        if row["managed"]:
+            self.other("PIF").require_usable_for_management(pif)
+        if row["management"]:
+            return
+        self.other("network").attach(row["network"], row["host"])
         for other in self.db.get("host", row["host"], "PIFs"):
             self.db.set("PIF", other, "management", other == pif)
         if row["IP"]:

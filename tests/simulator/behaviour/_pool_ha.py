@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ..engine.failure import NULL, Failure, internal_error
 from . import _pool_features
+from ._ha_plan import NOTHING, Planner, protected, require_plan_after
 from ._pool_storage import REDO_LOG_SIZE, WholePool
 
 # X/xha_statefile.ml: a section for all, and one for each of 64 hosts.
@@ -14,6 +15,7 @@ PRIORITIES = ("restart", "best-effort", "")
 # Both disks, in whole pieces of 4 MiB.
 NEEDED = (4 << 20) + REDO_LOG_SIZE
 ANOMALY = "A possible network anomaly was found. The following hosts possibly have storage PIFs that are not dedicated:"
+OVERCOMMITTED = "The failover tolerance for pool '{}' has dropped and the initially specified number of host failures to tolerate can no longer be guaranteed"
 SCRIPT = "/usr/libexec/xapi/cluster-stack/xhad/ha_set_pool_state"
 
 
@@ -107,48 +109,40 @@ class HighAvailability(WholePool):
 
     # How many hosts may fail
 
-    def _protected(self) -> list[str]:
-        rows = self.db.items("VM")
-        return [vm for vm, row in rows if row["ha_restart_priority"] == "restart" and row["ha_always_run"] and not row["is_a_template"]]
-
-    def _tolerable(self, vms: list[str]) -> int:
-        """The largest number of hosts whose loss leaves room for these VMs, whichever hosts they are."""
-        hosts = [host for host in self.db.refs("host") if self.other("host").is_live(host)]
-        needed = sum(self._footprint_of(vm) for vm in vms)
-        rooms = sorted(self._room(host) for host in hosts)
-        if not vms:
-            return len(hosts)
-        best = 0
-        for failures in range(1, len(hosts)):
-            # The largest ones fail.
-            if sum(rooms[: len(rooms) - failures]) >= needed:
-                best = failures
-        return best
-
-    def _room(self, host: str) -> int:
-        row = self.db.row("host", host)
-        control = sum(self._footprint_of(vm) for vm in row["resident_VMs"] if self.db.get("VM", vm, "is_control_domain"))
-        return int(self.db.get("host_metrics", row["metrics"], "memory_total") - row["memory_overhead"] - control)
+    def _most_failures(self) -> int:
+        return Planner(self.engine, protected(self.engine)).most_failures()
 
     def _footprint_of(self, vm: str) -> int:
         row = self.db.row("VM", vm)
         return int(row["memory_static_max"] + row["memory_overhead"])
 
     def ha_compute_max_host_failures_to_tolerate(self) -> int:
-        number = self._tolerable(self._protected())
-        if self.db.get("pool", self.engine.pool, "ha_enabled"):
-            self.update_plan()
+        number, pool = self._most_failures(), self.db.row("pool", self.engine.pool)
+        if pool["ha_enabled"]:
+            wanted, planned = pool["ha_host_failures_to_tolerate"], pool["ha_plan_exists_for"]
+            self.db.set("pool", self.engine.pool, "ha_overcommitted", wanted > number)
+            self._plan_is_for(planned, number, wanted)
         return number
+
+    def _plan_is_for(self, planned: int, possible: int, wanted: int) -> None:
+        """A number that has fallen is told to everybody."""
+        if planned != possible:
+            self.db.set("pool", self.engine.pool, "ha_plan_exists_for", min(wanted, possible))
+            if possible < planned:
+                self._alert("HA_POOL_DROP_IN_PLAN_EXISTS_FOR", str(possible))
+
+    def _alert(self, name: str, body: str) -> None:
+        self.other("message").post(name, 3, "Pool", self.db.get("pool", self.engine.pool, "uuid"), body)
 
     def ha_compute_hypothetical_max_host_failures_to_tolerate(self, configuration: dict[str, str]) -> int:
         for vm, priority in configuration.items():
             if priority not in PRIORITIES:
                 raise Failure("INVALID_VALUE", "ha_restart_priority", priority)
             self.existing("VM", vm)
-        return self._tolerable([vm for vm, priority in configuration.items() if priority == "restart"])
+        return Planner(self.engine, [vm for vm, priority in configuration.items() if priority == "restart"]).most_failures()
 
     def ha_failover_plan_exists(self, number: int) -> bool:
-        return number <= self._tolerable(self._protected())
+        return Planner(self.engine, protected(self.engine)).has_plan(number)
 
     def ha_compute_vm_failover_plan(self, failed_hosts: list[str], failed_vms: list[str]) -> dict[str, dict[str, str]]:
         """VM → where it would start again, or why nowhere; the largest are placed first."""
@@ -174,16 +168,22 @@ class HighAvailability(WholePool):
     def set_ha_host_failures_to_tolerate(self, ref: str, value: int) -> None:
         if value < 0:
             raise Failure("INVALID_VALUE", "ha_host_failures_to_tolerate", str(value))
-        overcommit = self.row(ref)["ha_allow_overcommit"]
-        if self.row(ref)["ha_plan_exists_for"] > 0 and not overcommit and value > self._tolerable(self._protected()):
-            raise Failure("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN")
+        if self.row(ref)["ha_plan_exists_for"] > 0:
+            require_plan_after(self.engine, NOTHING, value)
         self.db.set("pool", ref, "ha_host_failures_to_tolerate", value)
         self.update_plan()
 
     def update_plan(self) -> None:
-        pool = self.engine.pool
-        wanted, possible = self.db.get("pool", pool, "ha_host_failures_to_tolerate"), self._tolerable(self._protected())
-        self.db.update("pool", pool, ha_plan_exists_for=min(wanted, possible), ha_overcommitted=wanted > possible)
+        """What clients see of the planner's work (update_pool_status)."""
+        pool, row = self.engine.pool, self.db.row("pool", self.engine.pool)
+        wanted, planned, was_short = row["ha_host_failures_to_tolerate"], row["ha_plan_exists_for"], row["ha_overcommitted"]
+        if Planner(self.engine, protected(self.engine)).has_plan(wanted):
+            self.db.update("pool", pool, ha_plan_exists_for=wanted, ha_overcommitted=False)
+            return
+        self._plan_is_for(planned, self._most_failures(), wanted)
+        self.db.set("pool", pool, "ha_overcommitted", True)
+        if not was_short:
+            self._alert("HA_POOL_OVERCOMMITTED", OVERCOMMITTED.format(row["name_label"]))
 
     def ha_prevent_restarts_for(self, seconds: int) -> None:
         if not self.db.get("pool", self.engine.pool, "ha_enabled"):

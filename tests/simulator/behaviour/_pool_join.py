@@ -11,7 +11,8 @@ from ..engine import neighbours
 from ..engine.behaviour import Behaviour
 from ..engine.failure import Failure
 from . import _pool_features
-from ._pool_join_checks import Side, objections
+from ._pool_join_checks import objections
+from ._pool_join_side import Side
 from ._pool_welcome import Newcomer
 from ._vm_export import Export
 

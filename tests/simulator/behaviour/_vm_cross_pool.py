@@ -69,8 +69,8 @@ class CrossPool(StorageMotion, Imports):
             raise Failure("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, listed, vm, str(needs["hardware_platform_version"]))
         if not row["enabled"]:
             raise Failure("HOST_DISABLED", host)
-        flags, domain_type = needs.get("cpu", (None, ""))
-        objection = "" if flags is None else cpu.objection(flags, domain_type, row["cpu_info"])
+        flags, kind = needs.get("cpu", ({}, "hvm"))
+        objection = cpu.objection(flags, kind, row["cpu_info"]) if flags else ""
         if objection:
             # The receiver of API 26 looks at a record that has no reference yet.
             raise Failure("VM_INCOMPATIBLE_WITH_THIS_HOST", NULL if self.engine.schema.level == "26" else vm, host, objection)

@@ -12,6 +12,7 @@ from ..engine.failure import NULL, Failure
 from . import _cpu_features as cpu
 from . import _versions
 from . import _vm_memory as memory
+from ._ha_plan import require_room_for
 from ._vm_hardware import Hardware
 from ._vm_platform import is_true
 
@@ -29,6 +30,7 @@ class Placement(Hardware):
     @asynccontextmanager
     async def reserved(self, ref: str, host: str, op: str) -> AsyncIterator[None]:
         """A place for the VM on this host; who asks for one while the host does something else does not wait (allocate_vm_to_host)."""
+        require_room_for(self.engine, ref, host)
         async with self.engine.operations.hold("host", host, op, 0.0):
             yield
 

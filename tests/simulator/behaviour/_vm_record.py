@@ -12,6 +12,7 @@ from ..engine.behaviour import operation
 from ..engine.failure import NULL, Failure
 from . import _pool_features
 from . import _vm_memory as memory
+from ._ha_plan import Change, require_plan_after
 from ._vm_agent import Agents
 
 PRIORITIES = ("restart", "best-effort", "")
@@ -108,7 +109,13 @@ class Records(Agents):
     def set_ha_restart_priority(self, ref: str, value: str) -> None:
         if value not in PRIORITIES:
             raise Failure("INVALID_VALUE", "ha_restart_priority", value)
-        if self.row(ref)["ha_restart_priority"] != value:
+        row = self.row(ref)
+        if value == "restart" != row["ha_restart_priority"]:
+            if row["power_state"] != "Halted":
+                require_plan_after(self.engine, Change(protected=[ref]))
+            if self.db.get("pool", self.engine.pool, "ha_enabled"):
+                self.other("pool").update_plan()
+        if row["ha_restart_priority"] != value:
             self.db.set("VM", ref, "ha_restart_priority", value)
             if self.row(ref)["power_state"] == "Running":
                 self.db.set("VM", ref, "ha_always_run", value == "restart")

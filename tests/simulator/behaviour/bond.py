@@ -31,6 +31,7 @@ class Bond(Behaviour):
         host = self.db.get("PIF", members[0], "host")
         self.other("network").require_managed(network)
         pifs.require_free_network(host, network)
+        self.other("network").require_no_sriov(network, "NETWORK_INCOMPATIBLE_WITH_BOND")
         if mac and not _addresses.is_mac(mac):
             raise Failure("MAC_INVALID", mac)
         properties = self._checked_properties(mode, properties)

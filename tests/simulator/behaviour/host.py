@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..engine.behaviour import operation
+from ..engine.behaviour import operation, unchecked
 from ..engine.failure import NULL, Failure
 from ..metrics.meter import Meter
 from . import _forwarding, _pool_features
 from ._certificates import HostCertificates
 from ._external_auth import HostAuthentication
+from ._ha_plan import Change, require_plan_after
 from ._host_access import HostAccess
 from ._host_evacuation import Evacuation
 from ._host_forwarding import at_host
@@ -38,9 +39,14 @@ class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthenticat
 
     # Enabled or not
 
-    @at_host
+    @unchecked
     def disable(self, host: str, auto_enable: bool = True) -> None:
-        """`auto_enable` false (API 26): it stays disabled over restarts, until somebody enables it. Nothing happens to a host that is disabled."""
+        """Whether HA minds is looked at before the host is (message_forwarding.ml), and its name is read for that.
+
+        `auto_enable` false (API 26): it stays disabled over restarts, until somebody enables it. Nothing happens to a host that is disabled."""
+        self.existing("host", host)
+        require_plan_after(self.engine, Change(disabled=[host]))
+        self.reach(host)
         if not self.row(host)["enabled"]:
             return
         self.db.set("host", host, "enabled", False)
@@ -50,10 +56,26 @@ class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthenticat
     @operation("enable")
     def enable(self, host: str) -> None:
         self.reach(host)
+        if self.row(host)["enabled"]:
+            return
+        if self.row(host).get("pending_guidances"):
+            raise Failure("HOST_PENDING_MANDATORY_GUIDANCES_NOT_EMPTY", host)
         if host in self._disabled_until_reboot:
             raise Failure("HOST_DISABLED_UNTIL_REBOOT", host)
+        self._require_all_protected_served(host)
         self._disabled_for_good.discard(host)
         self.db.set("host", host, "enabled", True)
+
+    def _require_all_protected_served(self, host: str) -> None:
+        """With HA on a host comes back only with all that protected VMs need of it (assert_safe_to_reenable)."""
+        if not self.db.get("pool", self.engine.pool, "ha_enabled"):
+            return
+        for pbd in self.row(host)["PBDs"]:
+            if not self.db.get("PBD", pbd, "currently_attached"):
+                self.other("PBD").require_no_protected_disks(self.db.get("PBD", pbd, "SR"))
+        for pif in self.row(host)["PIFs"]:
+            if not self.other("PIF").is_pluggable(pif):
+                self.other("PIF").require_no_protected_vms(pif)
 
     # Memory
 

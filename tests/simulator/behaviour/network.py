@@ -22,6 +22,9 @@ class Network(Behaviour):
     def loaded(self, extra: Mapping[str, Any]) -> None:
         self._made = 0  # names are not used twice in the life of a toolstack
 
+    def restarted(self) -> None:
+        self._made = 0
+
     def create(self, args: dict[str, Any]) -> str:
         bridges = {row["bridge"] for _unused, row in self.db.items("network")}
         bridge = args["bridge"] or self._free_name(bridges)
@@ -61,6 +64,11 @@ class Network(Behaviour):
     def require_managed(self, ref: str) -> None:
         if not self.row(ref)["managed"]:
             raise Failure("NETWORK_UNMANAGED", ref)
+
+    def require_no_sriov(self, ref: str, code: str) -> None:
+        """The first interface of a network says what it is for (X/xapi_network_helpers.ml)."""
+        if any(self.other("PIF").is_on_sriov(pif) for pif in self.row(ref)["PIFs"][:1]):
+            raise Failure(code, ref)
 
     def set_default_locking_mode(self, ref: str, value: str) -> None:
         for vif in self.row(ref)["VIFs"]:

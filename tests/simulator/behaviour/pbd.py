@@ -122,12 +122,17 @@ class PBD(Behaviour):
         pool = self.db.row("pool", self.engine.pool)
         if not pool["ha_enabled"]:
             return
-        if self.db.get("host", host, "enabled") and not pool["ha_allow_overcommit"] and self._has_protected_disks(sr):
+        if self.db.get("host", host, "enabled"):
+            self.require_no_protected_disks(sr)
+        if any(self.db.get("VDI", vdi, "SR") == sr for vdi in pool["ha_statefiles"] if self.is_set("VDI", vdi)):
+            raise Failure("HA_IS_ENABLED")
+
+    def require_no_protected_disks(self, sr: str) -> None:
+        """With HA on: nothing that it would restart elsewhere has a disk there (abort_if_storage_attached_to_protected_vms)."""
+        if not self.db.get("pool", self.engine.pool, "ha_allow_overcommit") and self._has_protected_disks(sr):
             if self.engine.schema.level == "26":
                 raise Failure("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", sr)
             raise Failure("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN")
-        if any(self.db.get("VDI", vdi, "SR") == sr for vdi in pool["ha_statefiles"] if self.is_set("VDI", vdi)):
-            raise Failure("HA_IS_ENABLED")
 
     def _has_protected_disks(self, sr: str) -> bool:
         """Whether HA would restart a VM that has a drive with a disk of the SR."""

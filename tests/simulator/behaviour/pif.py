@@ -93,6 +93,9 @@ class PIF(Kinds, Behaviour):
         self.require_no_protection(ref)
         self.require_not_management(ref)
         row = self.row(ref)
+        # What HA restarts has to find its network; later levels leave that to the plan (X/xapi_pif.ml unplug).
+        if self.engine.schema.level != "26" and self.db.get("host", row["host"], "enabled"):
+            self.require_no_protected_vms(ref)
         self._require_no_running_vifs(row["network"], row["host"])
         if row["disallow_unplug"]:
             raise Failure("PIF_DOES_NOT_ALLOW_UNPLUG", ref)
@@ -135,6 +138,10 @@ class PIF(Kinds, Behaviour):
         if row["tunnel_transport_PIF_of"] or row["tunnel_access_PIF_of"]:
             raise Failure("PIF_TUNNEL_STILL_EXISTS", ref)
         self.require_no_protection(ref)
+        if row["sriov_logical_PIF_of"]:
+            raise Failure("CANNOT_FORGET_SRIOV_LOGICAL", ref)
+        if row["sriov_physical_PIF_of"]:
+            raise Failure("PIF_SRIOV_STILL_EXISTS", ref)
         self.discard(ref)
 
     def discard(self, ref: str) -> None:

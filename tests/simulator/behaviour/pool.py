@@ -97,7 +97,13 @@ class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, PoolA
         for host in self.db.refs("host"):
             if host not in pifs:
                 raise Failure("PIF_NOT_PRESENT", host, network)
-        for pif in pifs.values():
+        kinds = {pif: self.db.get("PIF", pif, "primary_address_type") for pif in pifs.values()}
+        for pif, kind in kinds.items():
+            if kind != next(iter(kinds.values())):
+                raise Failure("PIF_INCOMPATIBLE_PRIMARY_ADDRESS_TYPE", pif)
+            self.other("PIF").require_usable_for_management(pif)
+        # The coordinator last: until then it can be told how the others did.
+        for pif in [pif for host, pif in pifs.items() if host != self.engine.coordinator] + [pifs[self.engine.coordinator]]:
             self.other("host").management_reconfigure(pif)
 
     # Settings

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..engine.behaviour import Behaviour
 from ..engine.failure import NULL, Failure
+from ..engine.registry import Row
 from ..engine.schema import ROLES
 from ._directory import Directory, Entry
 
@@ -144,8 +145,7 @@ class Session(Behaviour):
             if row["last_active"] < oldest:
                 self._end(ref)
                 continue
-            kind = ("user", row["auth_user_name"]) if not row["is_local_superuser"] else ("originator", row.get("originator", ""))
-            kinds.setdefault(kind, []).append(ref)
+            kinds.setdefault(_kind(row), []).append(ref)
         for (what, name), refs in kinds.items():
             most = MOST_OF_USER if what == "user" else MOST_OF_ORIGINATOR if name else MOST_ANONYMOUS
             # One more is about to come.
@@ -170,3 +170,12 @@ class Session(Behaviour):
     def get_subject(self, ref: str) -> str:
         subject = self.row(ref)["subject"]
         return str(subject) if subject != NULL else NULL
+
+
+def _kind(row: Row) -> tuple[str, str]:
+    """Sessions of which only so many live: root's by originator, others' by name, those of hosts together (X/db_gc_util.ml timeout_sessions)."""
+    if row["pool"]:
+        return "pool", ""
+    if row["auth_user_name"] in ("", SUPERUSER):
+        return "originator", row.get("originator", "")
+    return "user", row["auth_user_name"]

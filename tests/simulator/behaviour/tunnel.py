@@ -21,6 +21,7 @@ class Tunnel(Behaviour):
         pifs.require_free_network(row["host"], network)
         pifs.require_managed(transport)
         pifs.require_tunnel_allowed(transport)
+        self.other("network").require_no_sriov(network, "NETWORK_INCOMPATIBLE_WITH_TUNNEL")
         if any(host["software_version"].get("network_backend") != "openvswitch" for _unused, host in self.db.items("host")):
             raise Failure("OPENVSWITCH_NOT_ACTIVE")
         tunnel = self.make(transport, network, protocol)

@@ -25,12 +25,21 @@ class VLAN(Behaviour):
         pifs.require_free_network(row["host"], network)
         pifs.require_managed(tagged)
         pifs.require_vlan_allowed(tagged)
+        self._require_fitting(network, tagged)
         self.require_tag(tag)
         if any(self.row(vlan)["tag"] == tag for vlan in row["VLAN_slave_of"]):
             raise Failure("PIF_VLAN_EXISTS", row["device"])
         vlan = self.make(tagged, tag, network)
         pifs.plug(self.row(vlan)["untagged_PIF"])
         return vlan
+
+    def _require_fitting(self, network: str, tagged: str) -> None:
+        """VLANs on SR-IOV have networks of their own (assert_vlan_network_compatible_with_pif)."""
+        pifs, networks = self.other("PIF"), self.other("network")
+        if pifs.kind(tagged)[0] != "sriov":
+            networks.require_no_sriov(network, "NETWORK_INCOMPATIBLE_WITH_VLAN_ON_BRIDGE")
+        elif any(pifs.kind(pif)[0] != "VLAN" or not pifs.is_on_sriov(pif) for pif in self.db.get("network", network, "PIFs")[:1]):
+            raise Failure("NETWORK_INCOMPATIBLE_WITH_VLAN_ON_SRIOV", network)
 
     def make(self, tagged: str, tag: int, network: str) -> str:
         """The two objects, unplugged."""

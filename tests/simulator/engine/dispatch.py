@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ASYNC_PREFIXES = ("Async.", "InternalAsync.")
 # Classes whose calls never make a task (datamodel: no_task_id_for).
 NO_TASK = {"session", "task", "event"}
+REFRESH = 600.0
 
 
 class Dispatcher:
@@ -133,7 +134,9 @@ class Dispatcher:
             raise internal_error(f'Internal API "{spec.wire}" call attempted with non-pool (external) session')
         if engine.is_member(at) and not row["pool"]:
             raise Failure("HOST_IS_SLAVE", engine.coordinator_address)
-        self.db.set("session", session, "last_active", engine.clock.now())
+        # Since 25 not more often than every ten minutes: each is a write (xapi_globs.ml threshold_last_active).
+        if self.schema.level != "26" or row["last_active"] < engine.clock.ago(REFRESH):
+            self.db.set("session", session, "last_active", engine.clock.now())
 
     def _unknown(self, name: str, params: list[Any], at: str) -> Failure:
         if params:

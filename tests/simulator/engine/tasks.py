@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FINISHED = ("success", "failure", "cancelled")
 # Every so many seconds old tasks are looked for: those that finished long ago, and the oldest of too many (X/db_gc_util.ml).
 COLLECT, KEPT, MOST = 30.0, 3900.0, 200
+# Seconds after which a task that does not end is watched: it goes when it gets no further until the next look.
+PENDING = 86400.0
 
 
 class Tasks:
@@ -29,6 +31,7 @@ class Tasks:
         self._idle: dict[str, asyncio.Future[None]] = {}  # task → done when it is cancelled while it idles
         self.doomed: set[str] = set()  # destroyed while pending: they go a while after they have ended
         self._collected = 0.0
+        self._on_probation: dict[str, float] = {}  # pending for a day → how far they were
 
     def create(
         self,
@@ -86,12 +89,20 @@ class Tasks:
         self._collected = now
         oldest = self.engine.clock.ago(KEPT)
         done = [(row["finished"], ref) for ref, row in self.db.items("task") if row["status"] in FINISHED]
-        gone = {ref for finished, ref in done if ref in self.doomed or finished < oldest}
+        gone = {ref for finished, ref in done if ref in self.doomed or finished < oldest} | self._stuck()
         overflow = max(0, len(self.db.refs("task")) - len(gone) - MOST)
         gone.update(ref for _finished, ref in sorted(pair for pair in done if pair[1] not in gone)[:overflow])
         for ref in gone:
             self.doomed.discard(ref)
             self.db.delete("task", ref)
+
+    def _stuck(self) -> set[str]:
+        """Pending tasks that have not moved since the last look."""
+        oldest = self.engine.clock.ago(PENDING)
+        slow = {ref: row["progress"] for ref, row in self.db.items("task") if row["status"] not in FINISHED and row["created"] < oldest}
+        stuck = {ref for ref, progress in slow.items() if progress <= self._on_probation.get(ref, -1.0)}
+        self._on_probation = slow
+        return stuck
 
     def cancellable(self) -> None:
         """From the first lock on the task of the current call may be cancelled, waiting or not (X/helpers.ml retry)."""

@@ -111,6 +111,39 @@ def test_a_client_of_many_sessions_loses_its_oldest(simulator: Simulator, wait: 
     assert client.call("VM.get_all", [other])
 
 
+@pytest.mark.parametrize(("api", "seconds"), [("8.3", 10), ("26", 600)])
+def test_when_it_was_used_last(api: str, seconds: int) -> None:
+    """session_check.ml writes it at every call, since 25 not within ten minutes of the last time."""
+    clock = VirtualClock()
+    with Simulator("one_host", api=api, clock=clock) as simulator:
+        session, first = simulator.session(), clock.now()
+
+        async def pass_time(duration: float) -> None:
+            clock.advance(duration)
+
+        simulator.run(pass_time(seconds))
+        session.VM.get_all()
+        later = simulator.records("session")[session.ref]["last_active"]
+        assert (later > first) == (api == "8.3")
+        simulator.run(pass_time(10))
+        session.VM.get_all()
+        assert simulator.records("session")[session.ref]["last_active"] > first
+
+
+def test_users_are_counted_by_name(simulator: Simulator, wait: Callable[[float], None]) -> None:
+    """timeout_sessions in db_gc_util.ml: 500 of a name that is not root's, whatever its originators."""
+    simulator.engine.users["carol"] = ("secret", "pool-admin")
+
+    def enter(originator: str) -> str:
+        return str(simulator.connect().call("session.login_with_password", ["carol", "secret", "1.0", originator]))
+
+    first = enter("one")
+    wait(1)
+    for number in range(500):
+        enter(f"originator {number}")
+    assert refusal(simulator.connect().call, "VM.get_all", [first]) == ["SESSION_INVALID", first]
+
+
 def test_a_local_session_is_in_no_database(simulator: Simulator, session: Any) -> None:
     client = simulator.connect()
     local = client.call("session.slave_local_login_with_password", ["root", "simulated"])
@@ -236,6 +269,40 @@ def test_finished_long_ago(session: Any, wait: Callable[[float], None]) -> None:
     session.task.create("another", "")
     assert refusal(session.task.get_status, task) == ["HANDLE_INVALID", "task", task]
     assert session.task.get_status(mine) == "pending"  # not finished at all
+
+
+def test_pending_for_a_day(session: Any, wait: Callable[[float], None]) -> None:
+    """What does not get on between two looks of the collector goes (timeout_tasks in db_gc_util.ml)."""
+    stuck, moving = session.task.create("stuck", ""), session.task.create("moving", "")
+    wait(86300)
+    session.task.create("a look", "")
+    wait(200)
+    session.task.create("the first look at them", "")
+    assert session.task.get_status(stuck) == "pending"
+    session.task.set_progress(moving, 0.1)
+    wait(31)
+    session.task.create("the second", "")
+    assert refusal(session.task.get_status, stuck) == ["HANDLE_INVALID", "task", stuck]
+    assert session.task.get_status(moving) == "pending"
+
+
+@pytest.mark.parametrize(("api", "role", "allowed"), [("8.3", "vm-operator", False), ("26", "vm-operator", True), ("8.3", "pool-operator", True)])
+def test_notes_at_ones_own_task(api: str, role: str, allowed: bool) -> None:
+    """Since 25 whoever may see tasks may write at his own (xapi_task.ml assert_can_modify_other_config); before it took a pool-operator."""
+    with Simulator("one_host", api=api) as simulator:
+        simulator.engine.users["carol"] = ("secret", role)
+        client = simulator.connect()
+        ref = client.call("session.login_with_password", ["carol", "secret"])
+        task = client.call("task.create", [ref, "mine", ""])
+        if not allowed:
+            assert refusal(client.call, "task.add_to_other_config", [ref, task, "key", "value"])[0] == "RBAC_PERMISSION_DENIED"
+            return
+        client.call("task.add_to_other_config", [ref, task, "key", "value"])
+        again = refusal(client.call, "task.add_to_other_config", [ref, task, "key", "value"])
+        assert again == ["MAP_DUPLICATE_KEY", "task", "other_config", task, "key"]
+        client.call("task.remove_from_other_config", [ref, task, "key"])
+        client.call("task.set_other_config", [ref, task, {"all": "new"}])
+        assert client.call("task.get_other_config", [ref, task]) == {"all": "new"}
 
 
 def test_too_many(session: Any, wait: Callable[[float], None]) -> None:
