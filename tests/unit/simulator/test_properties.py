@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Any sequence of legal and illegal operations on VMs, drives, NICs, disks and snapshots leaves a pool that is right in itself.
 
-`make test` tries a few sequences; `make test PYTEST="tests/unit/simulator/test_properties.py --hypothesis-profile=deep"` many long ones.
+`make test` tries a few sequences; how to try many long ones is in README.md beside this file.
 """
 
 from __future__ import annotations
