@@ -59,7 +59,7 @@ VDI_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
     "snapshot": (("VDI.snapshot", []),),
     "clone": (("VDI.clone", []),),
     "copy": (("VDI.copy", ["?sr"]),),
-    "resize": (("VDI.resize", [8 * MIB]), ("VDI.resize", [MIB])),
+    "resize": (("VDI.resize", [8 * MIB]), ("VDI.resize", [MIB]), ("VDI.resize", [5120 * MIB])),
     "destroy": (("VDI.destroy", []),),
     "forget": (("VDI.forget", []),),
 }
@@ -218,6 +218,15 @@ class Pool(RuleBasedStateMachine):
         ref = self.pick(cls, number)
         if self.simulator.engine.db.exists(cls, ref):
             names = sorted(set(self.session.call(f"{cls}.get_allowed_operations", ref)) & set(CALLS[cls]))
+            if names:
+                self.operate(cls, ref, names[op % len(names)], form)
+
+    @rule(cls=st.sampled_from(sorted(CALLS)), number=WHOLE, op=WHOLE, form=WHOLE)
+    def unlisted_operation(self, cls: str, number: int, op: int, form: int) -> None:
+        """One that the object does not allow, so that it is seen that it is refused."""
+        ref = self.pick(cls, number)
+        if self.simulator.engine.db.exists(cls, ref):
+            names = sorted(set(CALLS[cls]) - set(self.session.call(f"{cls}.get_allowed_operations", ref)))
             if names:
                 self.operate(cls, ref, names[op % len(names)], form)
 
