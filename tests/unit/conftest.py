@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-# The same examples every time: a change is judged by what it changed. New ones: pytest --hypothesis-profile=deep
+# The same examples every time: a change is judged by what it changed. New ones, of a number that has an end: pytest --hypothesis-profile=deep
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.register_profile("deep", max_examples=1000, stateful_step_count=80, deadline=None)
 if settings.get_current_profile_name() == "default":

@@ -8,7 +8,6 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,10 +32,6 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    def later(self, seconds: float, action: Callable[[], Any]) -> None:
-        """Run `action` on the engine's thread after `seconds`."""
-        asyncio.get_running_loop().call_later(seconds, action)
 
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
         """Whether `future` was done within `seconds`."""
@@ -72,17 +67,6 @@ class VirtualClock(Clock):
         if self._driver is None or self._driver.done():
             self._driver = asyncio.ensure_future(self._drive())
         await future
-
-    def later(self, seconds: float, action: Callable[[], Any]) -> None:
-        async def run() -> None:
-            await self.sleep(seconds)
-            action()
-
-        task = asyncio.ensure_future(run())
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
-
-    _pending: set[asyncio.Task[None]] = set()
 
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
         sleeper = asyncio.ensure_future(self.sleep(seconds))

@@ -23,9 +23,9 @@ DANGLING = {
 }
 # A VDI that nobody gave a pool to has "" there in half of the recordings, NULL in the others.
 UNSET = (NULL, "")
-# For so long a drive, an interface or a console may name what is gone (facts 2: the collector runs every 30 s).
+# For so long a drive may name a disk that is gone (facts 2: the collector runs every 30 s). What goes with a VM goes at once.
 SWEPT_WITHIN = 60.0
-SWEPT = {("VBD", "VM"), ("VBD", "VDI"), ("VIF", "VM"), ("VIF", "network"), ("console", "VM"), ("PBD", "SR"), ("PBD", "host")}
+SWEPT = {("VBD", "VDI")}
 
 
 class StandingClock(VirtualClock):

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from simulator import Simulator, VirtualClock
+from simulator import Simulator
+
+from ._consistency import StandingSimulator
 
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host", clock=VirtualClock()) as simulator:
+    with StandingSimulator("one_host") as simulator:
         yield simulator
         assert simulator.problems == []
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from simulator import Failure, Simulator, VirtualClock
+from simulator import Failure, Simulator
 
 from ._consistency import StandingSimulator
 
@@ -22,7 +22,7 @@ Refusal = Callable[..., list[str]]
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts", clock=VirtualClock()) as simulator:
+    with StandingSimulator("three_hosts") as simulator:
         yield simulator
         assert simulator.problems == []
 
@@ -180,6 +180,7 @@ def test_a_disk_of_a_running_vm_goes_to_another_sr(simulator: Simulator, session
     write(simulator, vdi, b"bytes")
     vbd = plug(session, vm, vdi)
     session.VM.start(vm, False, False)
+    simulator.run(simulator.clock.sleep(60))  # until its tools say that it may move
     host = session.VM.get_resident_on(vm)
     (local,) = [sr for sr in session.SR.get_by_name_label("Local storage") if session.PBD.get_host(session.SR.get_PBDs(sr)[0]) == host]
     new = session.VDI.pool_migrate(vdi, local, {})

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from simulator import NULL, Simulator, VirtualClock
+from simulator import NULL, Simulator
 
+from ._consistency import StandingSimulator
 from ._graphics import K1, T4, gpus, group, kind, world
 from ._machines import host_named, machine, refusal
 
@@ -19,7 +20,7 @@ NOBODY = "OpaqueRef:nobody"
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator(world(), clock=VirtualClock()) as simulator:
+    with StandingSimulator(world()) as simulator:
         yield simulator
         assert simulator.problems == []
 
@@ -144,7 +145,7 @@ def test_vgpus_of_one_vm_count_beside_each_other(session: Any, vm: str) -> None:
     assert refusal(session.VM.start, other, False, False) == ["NO_HOSTS_AVAILABLE"]
 
 
-def test_a_whole_gpu_belongs_to_one_vm(session: Any, vm: str) -> None:
+def test_a_whole_gpu_belongs_to_one_vm(simulator: StandingSimulator, session: Any, vm: str) -> None:
     vgpu = add(session, vm, "passthrough", K1)
     (pgpu,) = gpus(session, K1["name"])
     session.VM.start(vm, False, False)
@@ -154,7 +155,8 @@ def test_a_whole_gpu_belongs_to_one_vm(session: Any, vm: str) -> None:
     add(session, other, "passthrough", K1)
     refused = ["VM_REQUIRES_GPU", other, group(session, K1["name"])]
     assert refusal(session.VM.start_on, other, host_named(session, "xs1"), False, False) == refused
-    # What has a device of its host stays there.
+    # What has a device of its host stays there, once its tools would let it go.
+    simulator.let_pass(60.0)
     assert refusal(session.VM.assert_operation_valid, vm, "checkpoint") == ["VM_HAS_PCI_ATTACHED", vm]
     session.VM.hard_reboot(vm)
     assert session.VGPU.get_PCI(vgpu) == session.PGPU.get_PCI(pgpu)

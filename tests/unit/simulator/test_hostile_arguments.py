@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every message with arguments of the declared types and of senseless values: refused or done, but no behaviour breaks.
 
-`pytest --hypothesis-profile=deep` tries many more.
+How to try many more is in README.md beside this file.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Any sequence of legal and illegal operations on VMs, drives, NICs, disks and snapshots leaves a pool that is right in itself.
 
-`make test` tries a few sequences; `make test PYTEST="tests/unit/simulator/test_properties.py --hypothesis-profile=deep"` many long ones.
+`make test` tries a few sequences; how to try many long ones is in README.md beside this file.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from simulator import NULL, Failure
 
-from ._consistency import StandingSimulator, dangling, database, one_sided, outdated, replayed
+from ._consistency import Database, StandingSimulator, dangling, database, one_sided, outdated, replayed
 
 MIB = 1024 * 1024
 TEMPLATE = "Debian 12 (cloud image)"
@@ -58,7 +59,7 @@ VDI_CALLS: dict[str, tuple[tuple[str, list[Any]], ...]] = {
     "snapshot": (("VDI.snapshot", []),),
     "clone": (("VDI.clone", []),),
     "copy": (("VDI.copy", ["?sr"]),),
-    "resize": (("VDI.resize", [8 * MIB]), ("VDI.resize", [MIB])),
+    "resize": (("VDI.resize", [8 * MIB]), ("VDI.resize", [MIB]), ("VDI.resize", [5120 * MIB])),
     "destroy": (("VDI.destroy", []),),
     "forget": (("VDI.forget", []),),
 }
@@ -84,16 +85,20 @@ WHOLE = st.integers(min_value=0, max_value=99)
 
 
 # Refusals of operations that allowed_operations lists: what it does not look at (facts 3.2 to 3.6). Operation → codes.
-STARTING = {"VDI_IN_USE", "VDI_READONLY", "DISK_VBD_MUST_BE_READWRITE_FOR_HVM"}
+STARTING = {"VDI_IN_USE", "VDI_READONLY", "VDI_NOT_MANAGED", "DISK_VBD_MUST_BE_READWRITE_FOR_HVM"}
 # Whether there is a host for it, or this one will do.
 PLACING = {"NO_HOSTS_AVAILABLE", "VM_REQUIRES_SR", "VM_REQUIRES_NETWORK", "HOST_NOT_ENOUGH_FREE_MEMORY"}
+# Each disk is asked when its turn comes (xapi_vm_clone.ml, safe_clone_disks): one on an ISO SR, or a base copy.
+DUPLICATING = {"SR_OPERATION_NOT_SUPPORTED", "VDI_NOT_MANAGED"}
 BEYOND: dict[str, set[str]] = {
     **dict.fromkeys(("VM.start", "VM.start_on", "VM.resume", "VM.resume_on"), STARTING | PLACING),
-    **dict.fromkeys(("VM.pool_migrate", "VM.snapshot", "VM.checkpoint"), PLACING),
+    **dict.fromkeys(("VM.snapshot", "VM.checkpoint"), PLACING | DUPLICATING),
+    "VM.pool_migrate": PLACING,
+    "VM.clone": DUPLICATING,
     # One that was made no template is one of xapi's all the same.
     "VM.destroy": {"VM_CANNOT_DELETE_DEFAULT_TEMPLATE"},
-    # An ISO SR makes no disks; a disk in use by another VM is not copied, nor a base copy.
-    "VM.copy": {"OPERATION_NOT_ALLOWED", "SR_OPERATION_NOT_SUPPORTED", "VDI_IN_USE", "VDI_NOT_MANAGED", *PLACING},
+    # An ISO SR makes no disks; a disk in use by another VM is not copied.
+    "VM.copy": {"OPERATION_NOT_ALLOWED", "VDI_IN_USE", *DUPLICATING, *PLACING},
     # Base copies belong to the SR alone.
     "VDI.snapshot": {"VDI_NOT_MANAGED"},
     "VDI.clone": {"VDI_NOT_MANAGED"},
@@ -107,6 +112,24 @@ BEYOND: dict[str, set[str]] = {
 }
 
 
+# What clients of event.from watch.
+WATCHED = (("*",), ("VM", "VBD"), ("VDI",), ("task", "message", "vif"), ("SR", "pool", "host", "console", "VM_guest_metrics"))
+
+
+class Client(NamedTuple):
+    """What a client of event.from watches, how far it has read, and what it knows by that."""
+
+    watched: tuple[str, ...]
+    token: str
+    known: Database
+
+
+def of(watched: tuple[str, ...], records: Database) -> Database:
+    """What a client that watches these sees of a database."""
+    classes = {name.lower() for name in watched}
+    return {key: record for key, record in records.items() if "*" in classes or key[0] in classes}
+
+
 class Pool(RuleBasedStateMachine):
     """Objects are picked by number among those of their class, those that are gone included."""
 
@@ -116,8 +139,8 @@ class Pool(RuleBasedStateMachine):
         self.session = self.simulator.session()
         self.gone: dict[str, list[str]] = {cls: [] for cls in CALLS}
         self.removed_lately = False
-        self.tokens: list[tuple[str, Any]] = []
-        self.watcher: tuple[str, Any] = "", {}
+        self.tokens: list[Client] = []
+        self.watcher = Client(("*",), "", {})
         (template,) = self.session.VM.get_by_name_label(TEMPLATE)
         self.session.VM.provision(self.session.VM.clone(template, "first"))
 
@@ -198,6 +221,15 @@ class Pool(RuleBasedStateMachine):
             if names:
                 self.operate(cls, ref, names[op % len(names)], form)
 
+    @rule(cls=st.sampled_from(sorted(CALLS)), number=WHOLE, op=WHOLE, form=WHOLE)
+    def unlisted_operation(self, cls: str, number: int, op: int, form: int) -> None:
+        """One that the object does not allow, so that it is seen that it is refused."""
+        ref = self.pick(cls, number)
+        if self.simulator.engine.db.exists(cls, ref):
+            names = sorted(set(CALLS[cls]) - set(self.session.call(f"{cls}.get_allowed_operations", ref)))
+            if names:
+                self.operate(cls, ref, names[op % len(names)], form)
+
     @rule(number=WHOLE, what=st.sampled_from(OTHERS))
     def other(self, number: int, what: tuple[str, list[Any]]) -> None:
         message, arguments = what
@@ -258,31 +290,39 @@ class Pool(RuleBasedStateMachine):
     # Events
 
     @precondition(lambda self: len(getattr(self, "tokens", [])) < 4)
-    @rule()
-    def remember(self) -> None:
-        """A client that knows all there is now."""
-        batch = self.session.event.from_(["*"], "", 0.0)
-        known = replayed({}, batch["events"])
-        self.tokens.append((batch["token"], known))
+    @rule(watched=st.sampled_from(WATCHED))
+    def remember(self, watched: tuple[str, ...]) -> None:
+        """A client that knows all there is now of what it watches."""
+        batch = self.session.event.from_([*watched], "", 0.0)
+        self.tokens.append(Client(watched, batch["token"], replayed({}, batch["events"])))
+
+    @precondition(lambda self: len(getattr(self, "tokens", [])) < 4)
+    @rule(watched=st.sampled_from(WATCHED), number=WHOLE)
+    def inject(self, watched: tuple[str, ...], number: int) -> None:
+        """A client that asks for a token first, and then reads what there is (npm xen-api). All alerts are to come: the token is before them."""
+        token = self.session.event.inject("VM", self.candidates("VM")[number % len(self.candidates("VM"))])
+        known = {key: record for key, record in database(self.simulator).items() if key[0] != "message"}
+        self.tokens.append(Client(watched, token, of(watched, known)))
 
     @precondition(lambda self: bool(getattr(self, "tokens", [])))
-    @rule(number=WHOLE)
-    def follow(self, number: int) -> None:
+    @rule(number=WHOLE, stay=st.booleans())
+    def follow(self, number: int, stay: bool) -> None:
         """From whichever token, the events since then lead to the same database; so do those from the next token on."""
         at = number % len(self.tokens)
-        self.tokens[at] = self.followed(*self.tokens[at], database(self.simulator))
+        now = self.followed(self.tokens[at], database(self.simulator))
+        if not stay:
+            self.tokens[at] = now
 
-    def followed(self, token: str, known: Any, actual: Any) -> tuple[str, Any]:
-        """The next token and database of a client that had these."""
-        batch = self.session.event.from_(["*"], token, 0.0)
-        now = replayed(known, batch["events"])
-        assert now.keys() == actual.keys()
-        assert {key: (now[key], actual[key]) for key in actual if now[key] != actual[key]} == {}
-        counts: dict[str, int] = {}
-        for cls, _unused in actual:
-            counts[cls] = counts.get(cls, 0) + 1
-        assert {cls: batch["valid_ref_counts"][cls] for cls in counts if cls != "message"} == {c: n for c, n in counts.items() if c != "message"}
-        return batch["token"], now
+    def followed(self, client: Client, actual: Database) -> Client:
+        """A client after its next batch of events."""
+        batch = self.session.event.from_([*client.watched], client.token, 0.0)
+        now = replayed(client.known, batch["events"])
+        watched = of(client.watched, actual)
+        assert now.keys() == watched.keys()
+        assert {key: (now[key], watched[key]) for key in watched if now[key] != watched[key]} == {}
+        counts = Counter(cls for cls, _unused in actual if cls != "message")
+        assert {cls: batch["valid_ref_counts"][cls] for cls in counts} == counts
+        return Client(client.watched, batch["token"], now)
 
     # Invariants
 
@@ -295,7 +335,7 @@ class Pool(RuleBasedStateMachine):
         assert dangling(self.simulator, records, swept=not self.removed_lately) == []
         assert outdated(self.simulator) == []
         # One client misses no step, so that each is followed by itself; those of `remember` see many at once.
-        self.watcher = self.followed(*self.watcher, records)
+        self.watcher = self.followed(self.watcher, records)
 
 
 DEEP = settings.get_current_profile_name() == "deep"

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from simulator import NULL, Simulator, VirtualClock
+from simulator import NULL, Simulator
 
+from ._consistency import StandingSimulator
 from ._machines import GIB, MIB, add_disk, attach, disks, gone, host_named, machine, messages_of, only, refusal, sr_named
 
 EPOCH = "19700101T00:00:00Z"
@@ -18,7 +19,7 @@ EPOCH = "19700101T00:00:00Z"
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts", clock=VirtualClock()) as simulator:
+    with StandingSimulator("three_hosts") as simulator:
         yield simulator
         assert simulator.problems == []
 
