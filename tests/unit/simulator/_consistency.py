@@ -62,7 +62,7 @@ class StandingClock(VirtualClock):
 class StandingSimulator(Simulator):
     """A simulator on such a clock."""
 
-    def __init__(self, world: str, **options: Any) -> None:
+    def __init__(self, world: str | dict[str, Any], **options: Any) -> None:
         self.standing = StandingClock()
         super().__init__(world, clock=self.standing, **options)
 
