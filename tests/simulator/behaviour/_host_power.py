@@ -9,6 +9,7 @@ from typing import Any
 
 from ..engine.behaviour import Behaviour, operation
 from ..engine.failure import NULL, Failure
+from ._ha_failover import FENCED
 
 # Seconds: from the call to the machine going down (X/xapi_host.ml), from there until it serves again, until a silent host counts as dead.
 NOTICE, BOOT, SILENCE = 10.0, 60.0, 600.0
@@ -135,11 +136,19 @@ class Power(Behaviour):
     def crash(self, host: str) -> None:
         """The machine stops without a word. Its VMs are still in the database as running until somebody declares it dead."""
         self.engine.set_down(host, True)
-        self.engine.later(SILENCE, lambda: self._notice_silence(host))
+        guarded = self.db.get("pool", self.engine.pool, "ha_enabled")
+        self.engine.later(FENCED if guarded else SILENCE, lambda: self._notice_silence(host, guarded=guarded))
 
-    def _notice_silence(self, host: str) -> None:
-        if host in self.engine.down and self.db.exists("host", host):
-            self._set_live(host, False)
+    def _notice_silence(self, host: str, *, guarded: bool) -> None:
+        if host not in self.engine.down or not self.db.exists("host", host):
+            return
+        if guarded:
+            self.other("pool").host_failed(host)
+        else:
+            self.declare_silent(host)
+
+    def declare_silent(self, host: str) -> None:
+        self._set_live(host, False)
 
     @operation("power_on")
     def power_on(self, host: str) -> None:

@@ -14,6 +14,7 @@ from . import _cpu_features as cpu
 from . import _versions
 from ._certificates import PoolCertificates
 from ._external_auth import PoolAuthentication
+from ._ha_failover import Failover
 from ._host_access import PoolAccess
 from ._pool_ha import HighAvailability
 from ._pool_join import Joining
@@ -26,7 +27,7 @@ CPU_FEATURES = (cpu.level_key("hvm"), cpu.level_key("pv"))
 AGENT_KEYS = ("auto_update_enabled", "auto_update_url")
 
 
-class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, PoolAuthentication, PoolCertificates, PoolAccess):
+class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, Failover, PoolAuthentication, PoolCertificates, PoolAccess):
     cls = "pool"
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
