@@ -136,10 +136,12 @@ def test_one_vm_more_to_protect(simulator: Simulator, session: Any, pool: str) -
 
 def test_vms_that_run_on_one_host_alone_have_no_plan(simulator: Simulator, session: Any, guarded: list[str], pool: str) -> None:
     """Plan_exists_excluding_non_agile_VMs is none."""
+    session.pool.disable_ha()  # which would not let the disk in
     local = next(sr for sr in session.SR.get_all() if session.SR.get_type(sr) == "ext")
     vdi = session.VDI.create({"SR": local, "virtual_size": 1 << 22, "type": "user", "sharable": False, "read_only": False, "other_config": {}})
     record = {"VM": guarded[0], "VDI": vdi, "userdevice": "7", "bootable": False, "mode": "RW", "type": "Disk", "empty": False}
     session.VBD.create({**record, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}})
+    session.pool.enable_ha([sr_named(session, "NFS storage")], {})
     assert not session.pool.ha_failover_plan_exists(0)
     assert session.pool.ha_compute_max_host_failures_to_tolerate() == 0
     session.host.disable(host_named(session, "xs3"))
