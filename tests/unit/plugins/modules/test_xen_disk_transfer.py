@@ -13,7 +13,7 @@ from simulator.transport.memory import MemorySession
 
 from ..conftest import Run
 from ..scenario import Do, Scenario
-from .generated import address, streaming
+from .generated import address, dying, streaming
 from .images import content_of
 from .machines import MACHINES, MIB, attach, named, new_disk, the
 
@@ -107,6 +107,22 @@ def test_complete_copy_outlives_its_source(run_module: Run, simulator: Simulator
     again = run_module("xen_disk_transfer", uuid=uuid, **LOCAL)
     assert not again.changed
     assert again["vdi"]["uuid"] == first["vdi"]["uuid"]
+
+
+def test_a_name_means_the_source_and_not_its_copy(run_module: Run, simulator: Simulator, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half made or complete, the copy has the same name, on another repository."""
+    given = {"hostname": address(simulator), "name": "data", **LOCAL}
+    with dying(monkeypatch, "VDI.set_other_config"):
+        assert run_module("xen_disk_transfer", **given).failed
+    assert len(named(simulator, "VDI", "data")) == 2
+    first = run_module("xen_disk_transfer", **given)
+    assert not first.failed, first.result
+    assert len(named(simulator, "VDI", "data")) == 2
+    again = run_module("xen_disk_transfer", **given)
+    assert (again.changed, again["vdi"], again["source"]) == (False, first["vdi"], first["source"])
+    simulator.session().VDI.destroy(source)
+    left = run_module("xen_disk_transfer", **given)
+    assert (left.changed, left["vdi"]["uuid"], left["source"]) == (False, first["vdi"]["uuid"], first["source"])
 
 
 @pytest.mark.parametrize("phase", ["full", "send"])
