@@ -152,6 +152,7 @@ def test_failure_leaves_nothing(transfer: Run, simulator: Simulator, source: str
     [
         pytest.param({"dest_sr": "NFS storage"}, "disk 'data' lies on 'NFS storage' already", id="same place"),
         pytest.param({"dest_sr": "none"}, "there is no storage repository 'none'", id="no sr"),
+        pytest.param({"dest_sr": "twin"}, "), or name its host in dest_host", id="two srs"),
         pytest.param({"dest_host": "xs9"}, "there is no host 'xs9'", id="no host"),
         pytest.param({"dest_host": "xs1", "dest_sr": "none"}, "host 'xs1' has no storage repository 'none' attached", id="no sr of host"),
         pytest.param({"dest_host": "xs1"}, "2 storage repositories are named 'of host xs1'", id="several of host"),
@@ -162,7 +163,7 @@ def test_failure_leaves_nothing(transfer: Run, simulator: Simulator, source: str
         pytest.param({**LOCAL, "dest_pool": {"hostname": "http://127.0.0.1:9", "password": "x"}}, "127.0.0.1:9", id="no pool"),
     ],
 )
-def test_refuses(transfer: Run, source: str, params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses(transfer: Run, simulator: Simulator, source: str, params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if "dest_pool" in params:
         from ansible_collections.xapi.xenserver.plugins.module_utils import _jsonrpc, xenapi_session
 
@@ -172,6 +173,8 @@ def test_refuses(transfer: Run, source: str, params: dict[str, Any], message: st
             return _jsonrpc.JsonRpc(options, xenapi_session.Refusal) if options.endpoint.port == 9 else known(options)
 
         monkeypatch.setattr(xenapi_session, "connect", real)
+    for _twice in range(2):
+        simulator.session().SR.introduce("", "twin", "", "nfs", "user", False, {})
     outcome = transfer(**params)
     assert outcome.failed
     assert message in outcome.msg
