@@ -10,6 +10,7 @@ from typing import Any
 
 from ._device_names import device_number, number_or_none
 from ._devices import load_vm
+from ._disk_content import is_unfinished
 from ._disk_stream import Transfer
 from ._disk_swap import REPLACES, REWRITES, Place, has_begun, lost_disk, missing_places, places_of
 from ._errors import Ambiguous, NotFound, XenError
@@ -28,6 +29,8 @@ SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "userdevice": {"type": "str", "default": "0"},
 }
 DISK_OPTIONS: dict[str, dict[str, Any]] = {**SOURCE_OPTIONS, "work_dir": {"type": "path"}}
+# On a disk that was transferred from another: the uuid of that.
+TRANSFERRED = "xen_ansible:transferred"
 SELECTORS = ("name", "uuid", "vm", "vm_uuid")
 
 
@@ -40,6 +43,8 @@ class DiskJob:
     view: View
     plan: Plan = field(default_factory=Plan)
     ref: str = ""
+    # Whether a disk and what was transferred from it, both of that name, are two to choose from.
+    counts_copies: bool = True
     transfer: Transfer | None = None
     shown: Values = field(default_factory=dict)
     leftovers: dict[str, Record] = field(default_factory=dict)
@@ -85,7 +90,8 @@ def find_disk(job: DiskJob) -> Found:
 
 def _whole(job: DiskJob, records: Mapping[str, Record]) -> dict[str, Record]:
     """Without the disks that are not complete, and of a disk and what shall replace it without the one that does not count."""
-    whole = {ref: record for ref, record in records.items() if not _is_unfinished(record)}
+    uuids = {record["uuid"] for record in records.values()}
+    whole = {ref: record for ref, record in records.items() if not (_is_unfinished(record) or _is_copy(job, record, uuids))}
     for ref, record in list(whole.items()):
         source = next((item for item in whole.items() if item[1]["uuid"] == record["other_config"].get(REPLACES)), None)
         if source:
@@ -110,6 +116,12 @@ def _at_device(job: DiskJob) -> Found:
 
 def _is_unfinished(record: Record) -> bool:
     return bool(record["other_config"].get(REWRITES, record["uuid"]) != record["uuid"])
+
+
+def _is_copy(job: DiskJob, record: Record, uuids: set[str]) -> bool:
+    """What a transfer made, when that is not complete, or is not to be taken for its source."""
+    source = record["other_config"].get(TRANSFERRED)
+    return source is not None and (is_unfinished(record) or (not job.counts_copies and source in uuids - {record["uuid"]}))
 
 
 def _settled(job: DiskJob, found: Found) -> Found:

@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 from ._disk_content import is_unfinished
-from ._disk_job import find_disk
+from ._disk_job import TRANSFERRED, find_disk
 from ._errors import NotFound, XenError
 from ._lookup import Found, View
 from ._plan import Plan
 from ._transfer_phases import PHASES, nothing_to_do
 from ._transfer_place import destination
-from ._transfer_steps import SOURCE, TransferJob, add_removal_of_snapshots
+from ._transfer_steps import TransferJob, add_removal_of_snapshots
 from ._vdi_find import BY_NAME, one_or_none
 
 TRANSFER_OPTIONS: dict[str, dict[str, Any]] = {
@@ -53,6 +53,9 @@ def _plan(job: TransferJob, found: Found, sr: Found) -> None:
     target = _arrived(job, sr, source["uuid"])
     name = job.params["dest_name"] or source["name_label"]
     if target is None and job.same_pool and sr[0] == source["SR"] and name == source["name_label"]:
+        if TRANSFERRED in source["other_config"]:  # The copy itself, whose source is gone.
+            nothing_to_do(job, source["other_config"][TRANSFERRED], found)
+            return
         raise XenError(f"disk {name!r} lies on {sr[1]['name_label']!r} already; choose another dest_sr, or a dest_name for a second one there")
     if target is not None and not is_unfinished(target[1]):
         nothing_to_do(job, source["uuid"], target)
@@ -65,4 +68,4 @@ def _plan(job: TransferJob, found: Found, sr: Found) -> None:
 def _arrived(job: TransferJob, sr: Found, uuid: str) -> Found | None:
     """What came of this source before: complete or not."""
     records = job.there_view.load("VDI", {"SR": sr[0], **BY_NAME})
-    return one_or_none({ref: record for ref, record in records.items() if record["other_config"].get(SOURCE) == uuid}, "copy of disk", uuid)
+    return one_or_none({ref: record for ref, record in records.items() if record["other_config"].get(TRANSFERRED) == uuid}, "copy of disk", uuid)

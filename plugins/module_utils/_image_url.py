@@ -53,7 +53,9 @@ def _answer(origin: Origin, **extra: str) -> Iterator[Any]:
         error.close()
         raise XenError(f"{origin.shown} cannot be fetched: the server answered {error.code} {error.reason}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise XenError(f"{origin.shown} cannot be fetched: {getattr(error, 'reason', None) or error}") from None
+        reason = getattr(error, "reason", None) or error
+        why = getattr(reason, "strerror", None) or reason  # without the number of the error
+        raise XenError(f"{origin.shown} cannot be fetched: {why}; check the address, and that its server can be reached from here") from None
     with answer:
         yield answer
 

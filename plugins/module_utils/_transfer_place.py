@@ -22,7 +22,7 @@ def destination(session: Caller, view: View, params: Mapping[str, Any]) -> Found
     """``dest_sr``, looked for on ``dest_host`` when that is given; without it the host's own repository, or the default of the pool."""
     text, host = params["dest_sr"], params["dest_host"]
     if host is None:
-        return default_sr(session) if text is None else get_sr(view, text)
+        return default_sr(session) if text is None else _of_pool(view, text)
     hosts = {ref: record for ref, record in view.load("host").items() if host in (record["uuid"], record["name_label"])}
     place = one_or_none(hosts, "host", host)
     if place is None:
@@ -38,3 +38,10 @@ def destination(session: Caller, view: View, params: Mapping[str, Any]) -> Found
     if len(records) > 1:
         raise Ambiguous(SR, text or f"of host {host}", [record["uuid"] for record in records.values()])
     return next(iter(records.items()))
+
+
+def _of_pool(view: View, text: str) -> Found:
+    try:
+        return get_sr(view, text)
+    except Ambiguous as error:
+        raise XenError(f"{error}, or name its host in dest_host") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._codec import format_bytes
 from ._disk_extents import exported, import_extents
-from ._disk_job import DiskJob
+from ._disk_job import TRANSFERRED, DiskJob
 from ._disk_local import disk_extents
 from ._disk_stream import Transfer
 from ._disk_swap import ON_THE_WAY
@@ -24,17 +24,18 @@ from ._task import run_task
 from ._vdi import data_at_least, refuse_without_room
 from ._vhd_reader import SparseReader
 
-# On the new disk: the uuid of the source; until it is complete, that of the snapshot that it holds, and of those before.
-SOURCE, BASE = "xen_ansible:transferred", "xen_ansible:transfer_base"
+# On the new disk until it is complete: the uuid of the snapshot that it holds, and of those before.
+BASE = "xen_ansible:transfer_base"
 # On the snapshot: the uuid of the new disk.
 TARGET = "xen_ansible:transfer_target"
-OURS = {SOURCE, BASE, TARGET, *ON_THE_WAY}
+OURS = {TRANSFERRED, BASE, TARGET, *ON_THE_WAY}
 
 
 @dataclass
 class TransferJob(DiskJob):
     """A disk on its way to another place. ``ref`` is the new disk there; ``there`` and ``there_view`` are its pool."""
 
+    counts_copies: bool = False
     there: Any = None
     there_view: View = field(default_factory=lambda: View(None))  # type: ignore[arg-type]
     snapshot: str = ""
@@ -75,7 +76,7 @@ def new_record(job: TransferJob, source: Record, sr: str, *, complete: bool) -> 
         "sm_config": {},
         "name_label": name,
         "SR": sr,
-        "other_config": marked({**keys, **mark, SOURCE: source["uuid"]}, job.there.run_id),
+        "other_config": marked({**keys, **mark, TRANSFERRED: source["uuid"]}, job.there.run_id),
     }
 
 

@@ -69,8 +69,9 @@ def _plan_create(job: VdiJob) -> None:
     job.plan.add(f"create disk {name!r} on {sr['name_label']!r}", create, lambda: job.session.call("VDI.destroy", job.ref))
     if job.raw:
         fill(job, whole=False)
-        record = {**record, "other_config": {**record["other_config"], CONTENT: job.raw.fingerprint}}
-    shown = vdi({**UNBORN, **record}, job.view)
+    # Not ``record``, with which the disk is created: that says that it is unfinished.
+    keys = {**record["other_config"], **({CONTENT: job.raw.fingerprint} if job.raw else {})}
+    shown = vdi({**UNBORN, **record, "other_config": keys}, job.view)
     touched = TOUCHED if job.raw else set()
     _predict(job, {"state": "absent"}, shown, {"uuid", "used", "sm_config", "parent", *touched, *(() if is_exact(size) else ("size",))})
 

@@ -450,7 +450,7 @@ def test_a_connection_that_breaks_is_an_error(kind: str, make: Callable[[], byte
 def test_a_url_without_an_image(web: Any) -> None:
     with pytest.raises(XenError, match=r"/missing cannot be fetched: the server answered 404"):
         content(Origin(f"{web[0]}/missing?token=secret"))
-    with pytest.raises(XenError, match="cannot be fetched"):
+    with pytest.raises(XenError, match="cannot be fetched: Connection refused; check the address, and that its server can be reached from here"):
         content(Origin("http://127.0.0.1:9/none"))
     with pytest.raises(XenError, match=r"image 'example.com/x' cannot be fetched by ftp; give an address of http or https, or a local path"):
         Origin("ftp://me:secret@example.com/x")

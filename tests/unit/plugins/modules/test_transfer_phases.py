@@ -10,7 +10,9 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+import yaml
 
+from ansible_collections.xapi.xenserver.plugins.modules import xen_disk_transfer
 from simulator import Rule, Simulator
 
 from ..conftest import MemoryTransport, Outcome, Run
@@ -221,3 +223,24 @@ def test_at_once_instead_of_import_leaves_no_snapshot(transfer: Run, simulator: 
     assert digest(simulator, ref_of(simulator, outcome)) == digest(simulator, source)
     assert snapshots(simulator) == []
     assert len(named(simulator, "VDI", "data")) == 2
+
+
+def test_examples_run(run_module: Run, simulator: Simulator, there: tuple[Simulator, dict[str, Any]]) -> None:
+    """In their order: the first of a halted VM, the others of one that runs until they halt it."""
+    session, (_pool, option) = simulator.session(), there
+    data_disk(session)
+    spare = new_disk(session, the(simulator, "SR", "NFS storage")["ref"], "spare", 16 * MIB)
+    attach(session, the(simulator, "VM", "web1")["ref"], spare, "5")
+    registered: dict[str, Outcome] = {}
+    for number, task in enumerate(yaml.safe_load(xen_disk_transfer.EXAMPLES)):
+        if number == 1:
+            started(session, "web1")
+        module = next(key for key in task if key.startswith("xapi.xenserver."))
+        given = {**task[module], **({"dest_pool": option} if "dest_pool" in task[module] else {})}
+        if "base" in given:
+            given["base"] = registered["sent"]["source"]["snapshot"]
+        for item in task.get("loop", [None]):
+            params = {**given, **({} if item is None else {"userdevice": str(item)})}
+            outcome = done(run_module(module.rpartition(".")[2], **{"hostname": address(simulator), **params}))
+            registered[task.get("register", "")] = outcome
+            assert outcome.changed == (item != 4), "at device 4 is the disk that was imported"

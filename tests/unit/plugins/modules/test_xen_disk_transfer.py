@@ -13,7 +13,7 @@ from simulator.transport.memory import MemorySession
 
 from ..conftest import Run
 from ..scenario import Do, Scenario
-from .generated import address, streaming
+from .generated import address, dying, streaming
 from .images import content_of
 from .machines import MACHINES, MIB, attach, named, new_disk, the
 
@@ -109,6 +109,22 @@ def test_complete_copy_outlives_its_source(run_module: Run, simulator: Simulator
     assert again["vdi"]["uuid"] == first["vdi"]["uuid"]
 
 
+def test_a_name_means_the_source_and_not_its_copy(run_module: Run, simulator: Simulator, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half made or complete, the copy has the same name, on another repository."""
+    given = {"hostname": address(simulator), "name": "data", **LOCAL}
+    with dying(monkeypatch, "VDI.set_other_config"):
+        assert run_module("xen_disk_transfer", **given).failed
+    assert len(named(simulator, "VDI", "data")) == 2
+    first = run_module("xen_disk_transfer", **given)
+    assert not first.failed, first.result
+    assert len(named(simulator, "VDI", "data")) == 2
+    again = run_module("xen_disk_transfer", **given)
+    assert (again.changed, again["vdi"], again["source"]) == (False, first["vdi"], first["source"])
+    simulator.session().VDI.destroy(source)
+    left = run_module("xen_disk_transfer", **given)
+    assert (left.changed, left["vdi"]["uuid"], left["source"]) == (False, first["vdi"]["uuid"], first["source"])
+
+
 @pytest.mark.parametrize("phase", ["full", "send"])
 def test_interrupted_transfer_is_made_anew(transfer: Run, simulator: Simulator, source: str, phase: str) -> None:
     """Killed: nothing was taken back."""
@@ -136,6 +152,7 @@ def test_failure_leaves_nothing(transfer: Run, simulator: Simulator, source: str
     [
         pytest.param({"dest_sr": "NFS storage"}, "disk 'data' lies on 'NFS storage' already", id="same place"),
         pytest.param({"dest_sr": "none"}, "there is no storage repository 'none'", id="no sr"),
+        pytest.param({"dest_sr": "twin"}, "), or name its host in dest_host", id="two srs"),
         pytest.param({"dest_host": "xs9"}, "there is no host 'xs9'", id="no host"),
         pytest.param({"dest_host": "xs1", "dest_sr": "none"}, "host 'xs1' has no storage repository 'none' attached", id="no sr of host"),
         pytest.param({"dest_host": "xs1"}, "2 storage repositories are named 'of host xs1'", id="several of host"),
@@ -146,7 +163,7 @@ def test_failure_leaves_nothing(transfer: Run, simulator: Simulator, source: str
         pytest.param({**LOCAL, "dest_pool": {"hostname": "http://127.0.0.1:9", "password": "x"}}, "127.0.0.1:9", id="no pool"),
     ],
 )
-def test_refuses(transfer: Run, source: str, params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses(transfer: Run, simulator: Simulator, source: str, params: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if "dest_pool" in params:
         from ansible_collections.xapi.xenserver.plugins.module_utils import _jsonrpc, xenapi_session
 
@@ -156,6 +173,8 @@ def test_refuses(transfer: Run, source: str, params: dict[str, Any], message: st
             return _jsonrpc.JsonRpc(options, xenapi_session.Refusal) if options.endpoint.port == 9 else known(options)
 
         monkeypatch.setattr(xenapi_session, "connect", real)
+    for _twice in range(2):
+        simulator.session().SR.introduce("", "twin", "", "nfs", "user", False, {})
     outcome = transfer(**params)
     assert outcome.failed
     assert message in outcome.msg

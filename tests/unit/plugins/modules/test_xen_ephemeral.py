@@ -27,6 +27,7 @@ SCENARIO = Scenario(
 )
 pytestmark = pytest.mark.world(MACHINES)
 CHECKERS = {
+    "ext2": ("e2fsck", "e2fsprogs", "-fn"),
     "ext3": ("e2fsck", "e2fsprogs", "-fn"),
     "ext4": ("e2fsck", "e2fsprogs", "-fn"),
     "xfs": ("xfs_repair", "xfsprogs", "-n"),

@@ -18,6 +18,7 @@ from ansible_collections.xapi.xenserver.plugins.modules import xen_vdi
 from simulator import Rule, Simulator
 
 from ..conftest import Outcome, Run
+from .generated import dying
 from .machines import MACHINES, MIB, attach, new_disk, start, the
 
 pytestmark = pytest.mark.world(MACHINES)
@@ -119,6 +120,17 @@ class TestInterrupted:
         assert outcome["undone"] == ["create disk 'root' on 'NFS storage'"]
         assert simulator.records("VDI").keys() == before
         assert simulator.records("task") == {}
+
+    def test_disk_says_that_it_is_unfinished_until_its_content_is_whole(
+        self, run_vdi: Run, simulator: Simulator, image: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with dying(monkeypatch, "VDI.remove_from_other_config"):
+            assert run_vdi(name="root", content=str(image)).failed
+        left = the(simulator, "VDI", "root")
+        assert left["other_config"][CONTENT].startswith("unfinished ")
+        outcome = run_vdi(name="root", content=str(image))
+        assert outcome.writes[:2] == ["Async.VDI.destroy", "Async.VDI.create"]
+        assert the(simulator, "VDI", "root")["other_config"][CONTENT] == outcome["vdi"]["content"]
 
     def test_file_that_changes_on_the_way_leaves_no_disk(self, run_vdi: Run, simulator: Simulator, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The pool holds the disk until it notices that the stream is over; the undo comes after that."""
