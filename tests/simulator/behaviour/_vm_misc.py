@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the xapi.xenserver authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VM: what is left — plugins of the guest agent, blobs, recovery, firmware."""
+"""VM: what is left — plugins of the guest agent, blobs, recovery."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ..engine.context import CURRENT
 from ..engine.failure import NULL, Failure, internal_error
 from ._vdi_types import spelt
 from ._vm_destination import pool_of_session
-from ._vm_platform import is_true
 from ._vm_settings import Settings
 
 if TYPE_CHECKING:
@@ -75,16 +74,6 @@ class Miscellany(Settings):
         if len(args["script"].encode()) > LONGEST_SCRIPT:
             raise Failure("XENAPI_PLUGIN_FAILURE", "length restriction", "", "The script length must not exceed 1024 bytes")
         return await self.run_script(ref, args["script"])
-
-    # Firmware
-
-    def get_secureboot_readiness(self, ref: str) -> str:
-        row = self.row(ref)
-        if row["HVM_boot_params"].get("firmware") != "uefi":
-            return "not_supported"
-        if not is_true(row["platform"].get("secureboot")):
-            return "disabled"
-        return "ready" if "EFI-variables" in row["NVRAM"] else "first_boot"
 
     # Things kept with a VM
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..engine.failure import Failure
+from ._vm_firmware import Firmware
 from ._vm_levels import Levels
 from ._vm_measurements import Measurements
 from ._vm_misc import Miscellany
@@ -15,7 +16,7 @@ HIGHEST_NIC, HIGHEST_NIC_LATELY = 6, 15
 HIGHEST_DISK, HIGHEST_DISK_OF_DOM0 = 254, 255
 
 
-class VM(Levels, Measurements, Miscellany):
+class VM(Firmware, Levels, Measurements, Miscellany):
     cls = "VM"
 
     def get_allowed_VBD_devices(self, ref: str) -> list[str]:
