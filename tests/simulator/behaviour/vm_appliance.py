@@ -109,4 +109,3 @@ class Appliance(Behaviour):
         for vm in vms:
             if not self.db.get("VM", vm, "is_a_template"):
                 self.db.set("VM", vm, "appliance", ref)
-        self.engine.operations.again("VM_appliance", ref)
