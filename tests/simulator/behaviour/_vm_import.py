@@ -25,7 +25,7 @@ class Imports(ImportedDevices):
     async def import_objects(self, objects: list[dict[str, Any]], wanted: Wanted) -> Import:
         """Make the objects; what was made goes again when one of them fails, unless the import is forced."""
         done = Import(wanted, [{**one, "snapshot": self._decoded(one["class"], one["snapshot"])} for one in objects if one["class"] in ORDER])
-        if wanted.restore:
+        if wanted.restore and not wanted.same_seeds:
             self._require_seeds_free(done)
         makers: dict[str, Callable[[Import, str, dict[str, Any]], Awaitable[None]]] = {
             "host": self.import_host,

@@ -16,7 +16,8 @@ from ._vm_settings import Settings
 class Wanted:
     """How to import. `sr`: where new disks go; without it only disks that are there already are used.
 
-    `dry_run`: nothing is made. `swaps`: uuid or SCSIid of a disk in the archive → that of the one to use.
+    `dry_run`: nothing is made. `same_seeds`: nobody looks whether another VM has the MAC seed of one.
+    `swaps`: uuid or SCSIid of a disk in the archive → that of the one to use.
     """
 
     sr: str = ""
@@ -24,6 +25,7 @@ class Wanted:
     force: bool = False
     live: bool = False
     dry_run: bool = False
+    same_seeds: bool = False
     swaps: Mapping[str, str] = field(default_factory=dict)
     # Beforehand: name in the archive → reference here, for disks and NICs' networks that another pool has prepared.
     disks: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the xapi.xenserver authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VM: what is left — plugins of the guest agent, blobs, recovery, firmware."""
+"""VM: what is left — plugins of the guest agent, blobs, protection."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from ..engine.behaviour import locks_itself
 from ..engine.context import CURRENT
 from ..engine.failure import NULL, Failure, internal_error
 from ._vdi_types import spelt
-from ._vm_destination import pool_of_session
-from ._vm_platform import is_true
 from ._vm_settings import Settings
 
 if TYPE_CHECKING:
@@ -76,16 +74,6 @@ class Miscellany(Settings):
             raise Failure("XENAPI_PLUGIN_FAILURE", "length restriction", "", "The script length must not exceed 1024 bytes")
         return await self.run_script(ref, args["script"])
 
-    # Firmware
-
-    def get_secureboot_readiness(self, ref: str) -> str:
-        row = self.row(ref)
-        if row["HVM_boot_params"].get("firmware") != "uefi":
-            return "not_supported"
-        if not is_true(row["platform"].get("secureboot")):
-            return "disabled"
-        return "ready" if "EFI-variables" in row["NVRAM"] else "first_boot"
-
     # Things kept with a VM
 
     def create_new_blob(self, ref: str, name: str, mime_type: str, public: bool) -> str:
@@ -123,7 +111,7 @@ class Miscellany(Settings):
             raise Failure("SUSPEND_VDI_REPLACEMENT_IS_NOT_IDENTICAL", *told)
         self.db.set("VM", ref, "suspend_VDI", value)
 
-    # Protection and recovery
+    # Protection
 
     def assert_agile(self, ref: str) -> None:
         """Whether the VM could run on every host: what HA asks for (X/agility.ml)."""
@@ -145,36 +133,6 @@ class Miscellany(Settings):
 
     def retrieve_wlb_recommendations(self, ref: str) -> dict[str, list[str]]:
         raise Failure("WLB_NOT_INITIALIZED")
-
-    def _required_srs(self, ref: str) -> list[str]:
-        srs = dict.fromkeys(self.db.get("VDI", vdi, "SR") for vdi in self.hard_disks(ref))
-        return [sr for sr in srs if self.db.get("SR", sr, "content_type") != "iso"]
-
-    def get_SRs_required_for_recovery(self, ref: str, session_to: str) -> list[str]:
-        """SRs that the pool of that session would have to plug before it could recover the VM."""
-        there = pool_of_session(self.engine, session_to).db
-        missing = []
-        for sr in self._required_srs(ref):
-            twin = there.table("SR").by_uuid.get(self.db.get("SR", sr, "uuid"))
-            if twin is None or not any(there.get("PBD", pbd, "currently_attached") for pbd in there.get("SR", twin, "PBDs")):
-                missing.append(sr)
-        return missing
-
-    def assert_can_be_recovered(self, ref: str, session_to: str) -> None:
-        for sr in self.get_SRs_required_for_recovery(ref, session_to):
-            raise Failure("VM_REQUIRES_SR", ref, sr)
-
-    def recover(self, ref: str, session_to: str, force: bool) -> None:
-        row = self.row(ref)
-        if self.is_set("VM_appliance", row["appliance"]):
-            raise Failure("VM_IS_PART_OF_AN_APPLIANCE", ref, row["appliance"])
-        self.assert_can_be_recovered(ref, session_to)
-        there = pool_of_session(self.engine, session_to).db
-        twin = there.table("VM").by_uuid.get(row["uuid"])
-        if twin is not None and not force and there.get("VM", twin, "version") >= row["version"]:
-            versions = str(there.get("VM", twin, "version")), str(row["version"])
-            raise Failure("VM_TO_IMPORT_IS_NOT_NEWER_VERSION", twin, *versions)
-        raise self.unsimulated("VM.recover")
 
     # What only hosts call
 

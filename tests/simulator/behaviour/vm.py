@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from ..engine.failure import Failure
+from ._vm_firmware import Firmware
 from ._vm_levels import Levels
 from ._vm_measurements import Measurements
 from ._vm_misc import Miscellany
+from ._vm_recovery import Recovery
 
 # High-water marks, whatever the guest (facts 3.5).
 HIGHEST_NIC, HIGHEST_NIC_LATELY = 6, 15
 HIGHEST_DISK, HIGHEST_DISK_OF_DOM0 = 254, 255
 
 
-class VM(Levels, Measurements, Miscellany):
+class VM(Firmware, Levels, Recovery, Measurements, Miscellany):
     cls = "VM"
 
     def get_allowed_VBD_devices(self, ref: str) -> list[str]:

@@ -10,8 +10,11 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from ..engine import neighbours
 from ..engine.behaviour import Behaviour, operation
-from ..engine.failure import Failure
+from ..engine.context import Context
+from ..engine.failure import NULL, Failure
+from ._vm_destination import pool_of_session
 
 # Operation → the states of which one VM at least must be in, and the refusal when none is.
 NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -85,3 +88,24 @@ class Appliance(Behaviour):
     def get_SRs_required_for_recovery(self, ref: str, session_to: str) -> list[str]:
         found = (sr for vm in self.row(ref)["VMs"] for sr in self.other("VM").get_SRs_required_for_recovery(vm, session_to))
         return list(dict.fromkeys(found))
+
+    async def recover(self, ref: str, session_to: str, force: bool) -> None:
+        """Its VMs, and then the appliance itself, in the pool of that session."""
+        vms = self.other("VM")
+        vms.require_recovery(session_to)
+        self.assert_can_be_recovered(ref, session_to)
+        recovered = await vms.recover_all(list(self.row(ref)["VMs"]), session_to, force=force)
+        there = pool_of_session(self.engine, session_to)
+        told = {name: self.row(ref)[name] for name in ("uuid", "name_label", "name_description")}
+        behaviour: Any = there.behaviours["VM_appliance"]
+        await neighbours.ask(there, lambda: behaviour.take_recovered(told, recovered), Context("VM_appliance.recover", session_to, there.coordinator))
+
+    def take_recovered(self, told: dict[str, str], vms: list[str]) -> None:
+        """The appliance of that uuid, with these VMs and no others."""
+        ref = self.db.table("VM_appliance").by_uuid.get(told["uuid"]) or self.db.create("VM_appliance", told)
+        for vm in list(self.row(ref)["VMs"]):
+            self.db.set("VM", vm, "appliance", NULL)
+        self.db.update("VM_appliance", ref, name_label=told["name_label"], name_description=told["name_description"])
+        for vm in vms:
+            if not self.db.get("VM", vm, "is_a_template"):
+                self.db.set("VM", vm, "appliance", ref)

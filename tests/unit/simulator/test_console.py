@@ -101,9 +101,12 @@ def greet(wire: Wire) -> tuple[int, int, str]:
     return width, height, wire.read(length).decode()
 
 
-def frame(wire: Wire, incremental: bool = False) -> bytes:
-    """The whole screen as lit and dark pixels."""
+def ask(wire: Wire, *, incremental: bool = False) -> None:
     wire.send(struct.pack(">BBHHHH", 3, incremental, 0, 0, screen.WIDTH, screen.HEIGHT))
+
+
+def frame(wire: Wire) -> bytes:
+    """The whole screen as lit and dark pixels."""
     assert struct.unpack(">BxHHHHHi", wire.read(16)) == (0, 1, 0, 0, screen.WIDTH, screen.HEIGHT, 0)
     pixels = wire.read(4 * screen.WIDTH * screen.HEIGHT)
     return bytes(1 if pixels[at] else 0 for at in range(0, len(pixels), 4))
@@ -113,10 +116,12 @@ def test_the_screen_shows_the_name_and_the_state(session: Any, dial: Any, vm: st
     wire = dial(uuid=session.VM.get_uuid(vm))
     assert greet(wire) == (screen.WIDTH, screen.HEIGHT, "shown")
     host = session.host.get_name_label(session.VM.get_resident_on(vm))
+    ask(wire)
     assert frame(wire) == bytes(screen.draw(("shown", "", f"Running on {host}")))
     # An incremental question is answered when there is something new.
+    ask(wire, incremental=True)
     session.VM.pause(vm)
-    assert frame(wire, incremental=True) == bytes(screen.draw(("shown", "", f"Paused on {host}")))
+    assert frame(wire) == bytes(screen.draw(("shown", "", f"Paused on {host}")))
     session.VM.unpause(vm)
 
 
