@@ -146,12 +146,14 @@ def test_what_a_host_needs_to_reach_a_disk_without_the_toolstack(session: Any, h
 
 
 def test_disks_of_ha_while_it_comes_and_goes(simulator: Simulator, session: Any, sr: Callable[..., str], disk: Make) -> None:
-    """X/xapi_vdi.ml check_destroy."""
-    vdi, pool = disk(sr("file", location="/srv/e"), type="metadata"), session.pool.get_all()[0]
-    db = simulator.engine.db
+    """X/xapi_vdi.ml check_destroy; which types has changed."""
+    db, pool, where = simulator.engine.db, session.pool.get_all()[0], sr("file", location="/srv/e")
+    kinds = ["redo_log", "metadata"] if simulator.engine.schema.level == "26" else ["metadata", "redo_log"]
+    vdi, other = (disk(where, type=kind) for kind in kinds)
     for op in ("ha_enable", "ha_disable"):
         simulator.run(mark(partial(db.put, "pool", pool, "current_operations", TASK, op)))
         assert refusal(session.VDI.destroy, vdi) == [f"{op.upper()}_IN_PROGRESS"]
+        assert "destroy" in session.VDI.get_allowed_operations(other)
         simulator.run(mark(lambda: db.drop("pool", pool, "current_operations", TASK)))
     session.VDI.destroy(vdi)
 
