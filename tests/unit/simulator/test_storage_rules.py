@@ -189,6 +189,14 @@ def test_a_scan_of_images_keeps_the_date_alone(session: Any) -> None:
     assert set(session.VDI.get_sm_config(vdi)) == {"created"}
 
 
+def test_a_probe_that_the_driver_has_not(session: Any, hosts: list[str]) -> None:
+    """SM SR.py probe raises Unimplemented, 38; X/storage_smapiv1.ml SR.probe does not expect it. Its own load comes first (ISOSR.load)."""
+    expected = storage_error("Internal_error", "Smint.Not_implemented_in_backend")
+    for call in (session.SR.probe, session.SR.probe_ext):
+        assert refusal(call, hosts[0], {"location": "/srv"}, "iso", {}) == expected
+        assert refusal(call, hosts[0], {}, "iso", {}) == ["SR_BACKEND_FAILURE_94", "", "The request is missing the location parameter", ""]
+
+
 # End
 
 

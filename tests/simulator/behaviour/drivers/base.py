@@ -94,6 +94,7 @@ class Driver:
 
     def probe(self, config: Config, sm_config: Config) -> str:
         """What is there, as XML text; what is missing in `config` is an error that shows the choices."""
+        self.check_config(config)
         raise Unimplemented
 
     def known(self, config: Config, *keys: str) -> list[str]:

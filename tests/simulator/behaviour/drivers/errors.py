@@ -55,6 +55,10 @@ SENTENCES = {
 OWN = {16: "SR_DEVICE_IN_USE", 24: "VDI_IN_USE", 39: "SR_NOT_EMPTY"}
 
 
+# What the storage manager's number 38 is in xapi, where nobody expects it (X/sm_exec.ml).
+NOT_IMPLEMENTED = "Smint.Not_implemented_in_backend"
+
+
 class Unimplemented(Exception):
     """The driver has no such operation; xapi sometimes does it by itself then."""
 
