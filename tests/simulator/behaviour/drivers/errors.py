@@ -17,6 +17,7 @@ SENTENCES = {
     "SRNoSpace": (44, "There is insufficient space"),
     "VDIUnavailable": (46, "The VDI is not available"),
     "SRUnavailable": (47, "The SR is not available"),
+    "FileSRCreate": (61, "File SR creation error"),
     "VDIType": (66, "Invalid VDI type"),
     "NFSVersion": (72, "Required NFS server version unsupported"),
     "NFSMount": (73, "NFS mount error"),
