@@ -66,6 +66,10 @@ NAMED = {
 }
 
 
+# Where SR.create is told that the SR is shared: then the coordinator makes it, whatever host was named.
+SHARED = 7
+
+
 def _table() -> dict[str, Callable[..., str]]:
     """Message → what finds the host by the first parameters of the call."""
     vm = (
@@ -93,6 +97,7 @@ def _table() -> dict[str, Callable[..., str]]:
         ("Bond", "create", _of_members),
         ("Bond", "destroy set_mode set_property", _of_pif_in("Bond", "master")),
         ("SR", sr, _of_sr),
+        ("PBD", "plug unplug", lambda engine, pbd: str(engine.db.get("PBD", pbd, "host"))),
         ("VDI", vdi, _of_vdi),
         ("VDI", "create", _of_new_vdi),
     ]
@@ -106,7 +111,8 @@ TWO_PARAMETERS = ("Bond.create",)
 def forward(engine: Engine, message: str, arguments: list[Any]) -> None:
     """HOST_OFFLINE or CANNOT_CONTACT_HOST when the host that the call is handed to is not there; the task moves to it."""
     if message in NAMED:
-        _reach(engine, arguments[NAMED[message]])
+        if not (message == "SR.create" and arguments[SHARED]):
+            _reach(engine, arguments[NAMED[message]])
         return
     finder = FINDERS.get(message)
     if finder is None or not arguments:

@@ -13,7 +13,7 @@ from ..engine.behaviour import locks_itself
 from ..engine.failure import Failure, NotSimulated
 from ._vdi_base import Disks
 from ._vdi_types import spelt
-from .drivers.errors import Unimplemented, storage_error
+from .drivers.errors import NOT_IMPLEMENTED, Unimplemented, storage_error
 
 NBD_PORT = 10809
 # Bytes that a checksum goes on at a time.
@@ -54,7 +54,7 @@ class Fields(Disks):
                 try:
                     driver.vdi_delete(driver.vdi_clone(vdi, {}, snapshot=False))
                 except Unimplemented:
-                    raise storage_error("Internal_error", "Smint.Not_implemented_in_backend") from None
+                    raise storage_error("Internal_error", NOT_IMPLEMENTED) from None
             self.db.set("VDI", vdi, "on_boot", value)
 
     def begin_epoch(self, vdi: str) -> None:

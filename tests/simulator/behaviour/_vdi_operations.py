@@ -45,6 +45,8 @@ NOT_ON_METADATA = (
 )
 NOT_WHILE_TRACKED = ("mirror", "set_on_boot")
 HA_TYPES = ("ha_statefile", "redo_log")
+# Those that are not destroyed while HA comes or goes, before 26.
+HA_TYPES_BEFORE = ("ha_statefile", "metadata")
 
 
 class Check:
@@ -136,7 +138,7 @@ class Check:
         if self.row["type"] == "rrd":
             raise Failure("VDI_HAS_RRDS", self.ref)
         self._ha()
-        if self.row["type"] in ("ha_statefile", "metadata"):
+        if self.row["type"] in (HA_TYPES if self.engine.schema.level == "26" else HA_TYPES_BEFORE):
             for op in ("ha_enable", "ha_disable"):
                 if op in self.db.get("pool", self.engine.pool, "current_operations").values():
                     raise Failure(f"{op.upper()}_IN_PROGRESS")

@@ -80,6 +80,7 @@ class PBD(Behaviour):
         sr = row["SR"]
         async with self.engine.operations.hold("SR", sr, "plug"):
             await self.engine.pass_time("PBD.plug")
+            self.other("host").reach(row["host"])
             driver = self.other("SR").driver(sr)
             if row["currently_attached"]:
                 return
@@ -108,6 +109,7 @@ class PBD(Behaviour):
         sr = row["SR"]
         async with self.engine.operations.hold("SR", sr, "unplug", first=lambda: self._require_idle_disks(sr)):
             await self.engine.pass_time("PBD.unplug")
+            self.other("host").reach(row["host"])
             if not row["currently_attached"]:
                 return
             self._require_no_protection(sr, row["host"])

@@ -13,7 +13,7 @@ from ..engine.failure import NULL, Failure
 from . import _secrets, _sr_operations, _versions
 from ._sr_services import Services
 from ._sr_start import Start
-from .drivers.errors import Unimplemented
+from .drivers.errors import NOT_IMPLEMENTED, Unimplemented, storage_error
 
 
 class SR(Start, Services):
@@ -154,7 +154,7 @@ class SR(Start, Services):
         try:
             return self.driver_of(type_.lower()).probe(config, sm_config)
         except Unimplemented:
-            raise Failure("SR_BACKEND_FAILURE", "non-zero exit", "", "The requested method is not supported/implemented") from None
+            raise storage_error("Internal_error", NOT_IMPLEMENTED) from None
 
     def probe_ext(self, host: str, device_config: dict[str, str], type_: str, sm_config: dict[str, str]) -> list[dict[str, Any]]:
         self.probe(host, device_config, type_, sm_config)

@@ -12,21 +12,21 @@ from ..engine.core import Engine
 from ..engine.failure import NULL
 from .disk_streams import PIECE, Body, Ended
 from .http import Listener
-from .pages import Refused, page
+from .pages import page
 from .transfer import authorised
-from .wire import NO_CACHE, Answer, Bare, Page
+from .wire import NO_CACHE, Answer, Bare, Page, Refusal
 
 UNKNOWN = b"Unknown reference\n"
 
 
-def _of(engine: Engine, http: web.Request) -> str:
-    """The blob that `ref` or `uuid` names; NULL when there is none. Bare 400 without either."""
+def _of(engine: Engine, http: web.Request) -> str | None:
+    """The blob that `ref` names, or something else, or that `uuid` does; None when the request names neither."""
     if "ref" in http.query:
-        ref = http.query["ref"]
-        return ref if engine.db.exists("blob", ref) else NULL
-    if "uuid" in http.query:
-        return engine.db.table("blob").by_uuid.get(http.query["uuid"], NULL)
-    raise Refused(Page(400, "Bad Request", {"connection": "close", "cache-control": NO_CACHE}))
+        return http.query["ref"]
+    if "uuid" not in http.query:
+        return None
+    # A uuid is looked up before anybody asks who is there.
+    return engine.db.table("blob").by_uuid.get(http.query["uuid"], NULL)
 
 
 def _path(engine: Engine, ref: str) -> Path:
@@ -35,29 +35,35 @@ def _path(engine: Engine, ref: str) -> Path:
 
 
 async def get(listener: Listener, http: web.Request) -> web.StreamResponse:
-    ref = _of(listener.engine, http)
-    if ref != NULL and listener.engine.db.get("blob", ref, "public"):
-        return _send(listener.engine, ref)
-    async with authorised(listener, http, "get_blob"):
-        return _send(listener.engine, ref)
+    engine, ref = listener.engine, _of(listener.engine, http)
+    if ref is None:
+        return Refusal(400, "Bad Request", {})
+    if ref == NULL or (engine.db.exists("blob", ref) and engine.db.get("blob", ref, "public")):
+        return _send(engine, ref)
+    # The table of handlers lets everybody in; this one asks by itself.
+    async with authorised(listener, http, "get_blob", realm="Blob handler"):
+        return _send(engine, ref)
     raise AssertionError("unreachable")
 
 
-def _send(engine: Engine, ref: str) -> Page:
+def _send(engine: Engine, ref: str) -> web.StreamResponse:
     closing = {"connection": "close", "cache-control": NO_CACHE}
-    if ref == NULL:
+    if not engine.db.exists("blob", ref):
         return Page(404, "Not Found", closing, UNKNOWN)
     try:
         body = _path(engine, ref).read_bytes()
     except FileNotFoundError:
-        return Page(404, "Not Found", closing)
+        return Refusal(404, "Not Found", {})
     return Page(200, "OK", {**closing, "content-type": engine.db.get("blob", ref, "mime_type")}, body)
 
 
 async def put(listener: Listener, http: web.Request) -> web.StreamResponse:
-    engine, ref = listener.engine, _of(listener.engine, http)
+    engine = listener.engine
     async with authorised(listener, http, "put_blob") as request:
-        if ref == NULL:
+        ref = _of(engine, http)
+        if ref is None:
+            return Refusal(400, "Bad Request", {})
+        if not engine.db.exists("blob", ref):
             return Answer(404, "Not Found", {"connection": "close", "cache-control": NO_CACHE}, UNKNOWN)
         if http.content_length is None:
             return page(500, 'Failure("Need content length")')

@@ -115,13 +115,13 @@ class Request:
 
 
 @asynccontextmanager
-async def authorised(listener: Listener, http: web.Request, action: str) -> AsyncIterator[Request]:
+async def authorised(listener: Listener, http: web.Request, action: str, realm: str = "") -> AsyncIterator[Request]:
     """The request with a session that may use the handler; 401 or 403 otherwise. A session of HTTP Basic is gone afterwards."""
     engine = listener.engine
     given = http.cookies.get("session_id", http.query.get("session_id"))
     session = await _basic_session(engine, http.headers.get("authorization")) if given is None else given
     if session is None or not engine.db.exists("session", session):
-        raise Refused(page(401, realm=action))
+        raise Refused(page(401, realm=realm or action))
     name = f"{http.method} {http.path}"
     context = Context(name, session, listener.host)
     flow = Flow(engine.clock, engine.faults.underway(name), engine.rates.get(name, 0.0), partial(_abort, http))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import socket
 import tarfile
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -39,7 +40,7 @@ def session(wire: Wire) -> Any:
 @pytest.fixture
 def sr(session: Any) -> str:
     master = session.pool.get_master(session.pool.get_all()[0])
-    return str(session.SR.create(master, {"location": "/srv/disks"}, 0, "files", "", "file", "user", False, {}))
+    return str(session.SR.create(master, {"location": f"/srv/{uuid.uuid4()}"}, 0, "files", "", "file", "user", False, {}))
 
 
 @pytest.fixture

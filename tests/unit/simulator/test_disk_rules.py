@@ -142,16 +142,36 @@ def test_what_a_host_needs_to_reach_a_disk_without_the_toolstack(session: Any, h
     assert refusal(session.VDI.generate_config, hosts[1], vdi) == ["SR_HAS_NO_PBDS", where]
 
 
+def test_storage_that_is_taken(session: Any, hosts: list[str], sr: Callable[..., str], disk: Make) -> None:
+    """SM util.py test_hostPBD_devs: of the same host; FileSR.create: the folder must be empty, and every error is one of number 61."""
+    sr("ext", device="/dev/sdv,/dev/sdw")
+    for kind in ("ext", "lvm"):
+        assert refusal(partial(sr, kind, device="/dev/sdw")) == ["SR_DEVICE_IN_USE"]
+    session.SR.create(hosts[1], {"device": "/dev/sdw"}, 0, "n", "", "ext", "user", False, {})
+    filled, expected = sr("file", location="/srv/same"), ["SR_BACKEND_FAILURE_61", "", "File SR creation error", ""]
+    session.SR.forget(unplugged(session, sr("file", location="/srv/same")))
+    disk(filled)
+    assert refusal(partial(sr, "file", location="/srv/same")) == expected
+
+
+def unplugged(session: Any, sr: str) -> str:
+    for pbd in session.SR.get_PBDs(sr):
+        session.PBD.unplug(pbd)
+    return sr
+
+
 # What others need a disk for
 
 
 def test_disks_of_ha_while_it_comes_and_goes(simulator: Simulator, session: Any, sr: Callable[..., str], disk: Make) -> None:
-    """X/xapi_vdi.ml check_destroy."""
-    vdi, pool = disk(sr("file", location="/srv/e"), type="metadata"), session.pool.get_all()[0]
-    db = simulator.engine.db
+    """X/xapi_vdi.ml check_destroy; which types has changed."""
+    db, pool, where = simulator.engine.db, session.pool.get_all()[0], sr("file", location="/srv/e")
+    kinds = ["redo_log", "metadata"] if simulator.engine.schema.level == "26" else ["metadata", "redo_log"]
+    vdi, other = (disk(where, type=kind) for kind in kinds)
     for op in ("ha_enable", "ha_disable"):
         simulator.run(mark(partial(db.put, "pool", pool, "current_operations", TASK, op)))
         assert refusal(session.VDI.destroy, vdi) == [f"{op.upper()}_IN_PROGRESS"]
+        assert "destroy" in session.VDI.get_allowed_operations(other)
         simulator.run(mark(lambda: db.drop("pool", pool, "current_operations", TASK)))
     session.VDI.destroy(vdi)
 

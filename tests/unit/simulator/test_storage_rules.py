@@ -102,7 +102,7 @@ def test_the_host_of_a_shared_sr_is_not_asked_for(session: Any) -> None:
     """X/message_forwarding.ml SR.create: "if shared, then ignore host parameter"."""
     config = {"server": "s", "serverpath": "/a"}
     assert len(session.SR.get_PBDs(session.SR.create("OpaqueRef:x", config, 0, "n", "", "nfs", "user", True, {}))) == 3
-    assert refusal(session.SR.create, "OpaqueRef:x", {}, 0, "n", "", "dummy", "user", False, {}) == ["HANDLE_INVALID", "host", "OpaqueRef:x"]
+    assert refusal(session.SR.create, "OpaqueRef:x", {}, 0, "n", "", "dummy", "user", False, {}) == ["HOST_OFFLINE", "OpaqueRef:x"]
 
 
 def test_a_host_that_cannot_plug_does_not_fail_the_creation(session: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +115,25 @@ def test_a_host_that_cannot_plug_does_not_fail_the_creation(session: Any, simula
     monkeypatch.setattr(driver, "attach", refuse)
     sr = session.SR.create(session.host.get_all()[0], {}, 0, "n", "", "dummy", "user", True, {})
     assert [session.PBD.get_currently_attached(pbd) for pbd in session.SR.get_PBDs(sr)] == [False] * 3
+
+
+def test_a_host_that_is_down_has_its_pbd_alone_unplugged() -> None:
+    """X/message_forwarding.ml PBD.plug: do_op_on checks that the host is live."""
+    with Simulator("three_hosts") as simulator:
+        session = simulator.session()
+        member = next(host for host in session.host.get_all() if host != simulator.engine.coordinator)
+        metrics = session.host.get_metrics(member)
+
+        async def die() -> None:
+            simulator.engine.db.set("host_metrics", metrics, "live", False)
+
+        simulator.run(die())
+        sr = session.SR.create(member, {}, 0, "n", "", "dummy", "user", True, {})
+        plugged = {session.PBD.get_host(pbd): session.PBD.get_currently_attached(pbd) for pbd in session.SR.get_PBDs(sr)}
+        assert plugged == {host: host != member for host in session.host.get_all()}
+        (pbd,) = (pbd for pbd in session.SR.get_PBDs(sr) if session.PBD.get_host(pbd) == member)
+        for call in (session.PBD.plug, session.PBD.unplug):
+            assert refusal(call, pbd) == ["HOST_OFFLINE", member]
 
 
 def test_a_pbd_of_no_host_goes_with_the_collector() -> None:
@@ -132,7 +151,7 @@ def test_a_pbd_of_no_host_goes_with_the_collector() -> None:
             await simulator.clock.sleep(31)
             return host, caught.value.description, engine.db.exists("PBD", pbd)
 
-        assert simulator.run(live()) == ("OpaqueRef:x", ["HANDLE_INVALID", "host", "OpaqueRef:x"], False)
+        assert simulator.run(live()) == ("OpaqueRef:x", ["HOST_OFFLINE", "OpaqueRef:x"], False)
 
 
 def test_backups_of_metadata_have_the_uuid_that_they_are_looked_for_by(session: Any, hosts: list[str]) -> None:
@@ -187,6 +206,14 @@ def test_a_scan_of_images_keeps_the_date_alone(session: Any) -> None:
     assert set(session.VDI.get_sm_config(vdi)) == {"path", "created"}
     session.SR.scan(sr)
     assert set(session.VDI.get_sm_config(vdi)) == {"created"}
+
+
+def test_a_probe_that_the_driver_has_not(session: Any, hosts: list[str]) -> None:
+    """SM SR.py probe raises Unimplemented, 38; X/storage_smapiv1.ml SR.probe does not expect it. Its own load comes first (ISOSR.load)."""
+    expected = storage_error("Internal_error", "Smint.Not_implemented_in_backend")
+    for call in (session.SR.probe, session.SR.probe_ext):
+        assert refusal(call, hosts[0], {"location": "/srv"}, "iso", {}) == expected
+        assert refusal(call, hosts[0], {}, "iso", {}) == ["SR_BACKEND_FAILURE_94", "", "The request is missing the location parameter", ""]
 
 
 # End

@@ -24,6 +24,10 @@ BACKUP, BACKUPS = "Pool Metadata Backup", uuid.UUID("e93e0639-2bdb-4a59-8b46-352
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+def devices(config: Config) -> set[str]:
+    return set(config.get("device", "").split(",")) - {""}
+
+
 class Driver:
     """`sr` and `vdi` are references. What a driver leaves unimplemented raises `Unimplemented`."""
 
@@ -68,8 +72,21 @@ class Driver:
     def create(self, sr: str, config: Config, size: int) -> None:
         """Make an empty repository."""
         self.check_config(config)
+        self.require_unused(sr, config)
         repository = self.repository(sr)
         repository.size = size or self.size_of(config)
+
+    def require_unused(self, sr: str, config: Config) -> None:
+        """Devices that another connection of the host names are taken (SM util.py test_hostPBD_devs)."""
+        wanted = devices(config)
+        if any(wanted & devices(pbd["device_config"]) for pbd in self.neighbours(sr)):
+            raise sm_error("SRInUse")
+
+    def neighbours(self, sr: str) -> list[Row]:
+        """Connections of the same host to other SRs."""
+        pbds = [row for _unused, row in self.db.items("PBD")]
+        hosts = {row["host"] for row in pbds if row["SR"] == sr}
+        return [row for row in pbds if row["SR"] != sr and row["host"] in hosts]
 
     def size_of(self, config: Config) -> int:
         """How large the storage is: a share of this very host is on the host's own file system, of others nothing is known."""
@@ -94,6 +111,7 @@ class Driver:
 
     def probe(self, config: Config, sm_config: Config) -> str:
         """What is there, as XML text; what is missing in `config` is an error that shows the choices."""
+        self.check_config(config)
         raise Unimplemented
 
     def known(self, config: Config, *keys: str) -> list[str]:

@@ -17,6 +17,7 @@ SENTENCES = {
     "SRNoSpace": (44, "There is insufficient space"),
     "VDIUnavailable": (46, "The VDI is not available"),
     "SRUnavailable": (47, "The SR is not available"),
+    "FileSRCreate": (61, "File SR creation error"),
     "VDIType": (66, "Invalid VDI type"),
     "NFSVersion": (72, "Required NFS server version unsupported"),
     "NFSMount": (73, "NFS mount error"),
@@ -53,6 +54,10 @@ SENTENCES = {
 }
 # Numbers that xapi turns into errors of its own; the parameters are chosen by the caller.
 OWN = {16: "SR_DEVICE_IN_USE", 24: "VDI_IN_USE", 39: "SR_NOT_EMPTY"}
+
+
+# What the storage manager's number 38 is in xapi, where nobody expects it (X/sm_exec.ml).
+NOT_IMPLEMENTED = "Smint.Not_implemented_in_backend"
 
 
 class Unimplemented(Exception):

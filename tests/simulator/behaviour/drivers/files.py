@@ -18,6 +18,17 @@ class FileDriver(VhdDriver):
     tells_of_sr: ClassVar[tuple[str, ...]] = ()
     required: ClassVar[tuple[tuple[str, str], ...]] = (("location", "ConfigLocationMissing"),)
 
+    def require_unused(self, sr: str, config: Config) -> None:
+        """A folder must be empty, whoever has filled it (FileSR.create)."""
+        super().require_unused(sr, config)
+        for pbd in self.neighbours(sr):
+            shares = "location" in config and pbd["device_config"].get("location") == config["location"]
+            if not shares or not self.db.exists("SR", pbd["SR"]) or self.db.get("SR", pbd["SR"], "type") != self.kind_of_sr:
+                continue
+            repository = self.repository(pbd["SR"])
+            if repository.volumes or repository.logs:
+                raise sm_error("FileSRCreate")
+
     def vdi_update(self, vdi: str) -> None:
         super().vdi_update(vdi)
         row = self.db.row("VDI", vdi)
