@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from simulator import NULL, Failure
 
-from ._consistency import Database, StandingSimulator, dangling, database, one_sided, outdated, replayed
+from ._consistency import SWEPT_WITHIN, Database, StandingSimulator, dangling, database, one_sided, outdated, replayed
 
 MIB = 1024 * 1024
 TEMPLATE = "Debian 12 (cloud image)"
@@ -165,7 +165,8 @@ class Pool(RuleBasedStateMachine):
             return refs
         rows = self.simulator.engine.db.tables["VM"].rows
         default = [ref for ref in refs if rows[ref]["is_default_template"]]
-        return [ref for ref in refs if ref not in default[1:]]
+        own = [ref for ref in refs if rows[ref]["is_control_domain"]]
+        return [ref for ref in refs if ref not in default[1:] and ref not in own[1:]]
 
     def filled(self, arguments: list[Any], number: int) -> list[Any]:
         classes = {"?host": "host", "?sr": "SR", "?disk": "VDI", "?network": "network"}
@@ -212,21 +213,33 @@ class Pool(RuleBasedStateMachine):
         names = sorted(CALLS[cls])
         self.operate(cls, self.pick(cls, number), names[op % len(names)], form)
 
-    @rule(cls=st.sampled_from(["VM", "VM", "VM", "VBD", "VDI", "VIF"]), number=WHOLE, op=WHOLE, form=WHOLE)
-    def listed_operation(self, cls: str, number: int, op: int, form: int) -> None:
-        """One that the object allows, so that much happens."""
-        ref = self.pick(cls, number)
-        if self.simulator.engine.db.exists(cls, ref):
-            names = sorted(set(self.session.call(f"{cls}.get_allowed_operations", ref)) & set(CALLS[cls]))
-            if names:
-                self.operate(cls, ref, names[op % len(names)], form)
+    @rule(number=WHOLE, steps=st.lists(st.tuples(WHOLE, WHOLE), min_size=3, max_size=6))
+    def life(self, number: int, steps: list[tuple[int, int]]) -> None:
+        """A VM does what it allows, one after the other, so that much happens."""
+        vm = self.pick("VM", number)
+        for op, form in steps:
+            self.choose("VM", vm, op, form, listed=True)
+            self.consistent()
 
-    @rule(cls=st.sampled_from(sorted(CALLS)), number=WHOLE, op=WHOLE, form=WHOLE)
-    def unlisted_operation(self, cls: str, number: int, op: int, form: int) -> None:
-        """One that the object does not allow, so that it is seen that it is refused."""
-        ref = self.pick(cls, number)
+    @rule(cls=st.sampled_from(["VBD", "VDI", "VIF"]), steps=st.lists(st.tuples(WHOLE, WHOLE, WHOLE), min_size=2, max_size=4))
+    def devices(self, cls: str, steps: list[tuple[int, int, int]]) -> None:
+        """So do its drives, its NICs and their disks."""
+        for number, op, form in steps:
+            self.choose(cls, self.pick(cls, number), op, form, listed=True)
+            self.consistent()
+
+    @rule(steps=st.lists(st.tuples(st.sampled_from(sorted(CALLS)), WHOLE, WHOLE, WHOLE), min_size=3, max_size=6))
+    def unlisted(self, steps: list[tuple[str, int, int, int]]) -> None:
+        """What objects do not allow, so that it is seen that it is refused."""
+        for cls, number, op, form in steps:
+            self.choose(cls, self.pick(cls, number), op, form, listed=False)
+            self.consistent()
+
+    def choose(self, cls: str, ref: str, op: int, form: int, *, listed: bool) -> None:
+        """One of the operations that the object lists, or one of the others."""
         if self.simulator.engine.db.exists(cls, ref):
-            names = sorted(set(CALLS[cls]) - set(self.session.call(f"{cls}.get_allowed_operations", ref)))
+            allowed = self.session.call(f"{cls}.get_allowed_operations", ref)
+            names = sorted(name for name in CALLS[cls] if (name in allowed) == listed)
             if names:
                 self.operate(cls, ref, names[op % len(names)], form)
 
@@ -268,7 +281,7 @@ class Pool(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         """Guests report, disks are coalesced, the collector runs."""
         self.simulator.let_pass(float(seconds))
-        if seconds >= 60:
+        if seconds >= SWEPT_WITHIN:
             self.removed_lately = False
 
     @rule(number=WHOLE)
@@ -290,17 +303,15 @@ class Pool(RuleBasedStateMachine):
     # Events
 
     @precondition(lambda self: len(getattr(self, "tokens", [])) < 4)
-    @rule(watched=st.sampled_from(WATCHED))
-    def remember(self, watched: tuple[str, ...]) -> None:
-        """A client that knows all there is now of what it watches."""
-        batch = self.session.event.from_([*watched], "", 0.0)
-        self.tokens.append(Client(watched, batch["token"], replayed({}, batch["events"])))
-
-    @precondition(lambda self: len(getattr(self, "tokens", [])) < 4)
-    @rule(watched=st.sampled_from(WATCHED), number=WHOLE)
-    def inject(self, watched: tuple[str, ...], number: int) -> None:
-        """A client that asks for a token first, and then reads what there is (npm xen-api). All alerts are to come: the token is before them."""
-        token = self.session.event.inject("VM", self.candidates("VM")[number % len(self.candidates("VM"))])
+    @rule(watched=st.sampled_from(WATCHED), injected=st.none() | WHOLE)
+    def remember(self, watched: tuple[str, ...], injected: int | None) -> None:
+        """A client that knows all there is now of what it watches: from its first batch, or with a token that it asked for before (npm xen-api)."""
+        if injected is None:
+            batch = self.session.event.from_([*watched], "", 0.0)
+            self.tokens.append(Client(watched, batch["token"], replayed({}, batch["events"])))
+            return
+        token = self.session.event.inject("VM", self.candidates("VM")[injected % len(self.candidates("VM"))])
+        # That token is before all alerts.
         known = {key: record for key, record in database(self.simulator).items() if key[0] != "message"}
         self.tokens.append(Client(watched, token, of(watched, known)))
 
