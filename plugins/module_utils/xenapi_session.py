@@ -14,9 +14,6 @@ Pass integers as ``int`` and floats as ``float``. A refusal raises an ``ApiError
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +26,7 @@ from ._errors import ApiError, XenError
 from ._http import HttpOptions
 from ._jsonrpc import Dropped, JsonRpc, NotXenApi
 from ._run import mark_call
+from ._sigterm import sigterm_unwinds
 from ._wire_types import decode
 
 XENAPI_IMPORT_ERROR: str | None
@@ -47,6 +45,8 @@ ORIGINATOR = "ansible-xapi.xenserver"
 READ_PREFIXES = ("get_", "assert_")
 READ_METHODS = {"event.from", "message.get"}
 READ_ATTEMPTS = 3
+# How often a session of ours that the pool has ended is replaced by a new one (driver-operations §1).
+LOGINS_AGAIN = 3
 
 
 class Transport(Protocol):
@@ -62,10 +62,6 @@ class Refusal(ApiError, _Failure):  # type: ignore[misc]
 
     def __init__(self, details: Sequence[Any]) -> None:
         ApiError.__init__(self, details)
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived. Unwinds like Ctrl-C does, so that the session is closed; AWX cancels jobs with it."""
 
 
 def connect(options: HttpOptions) -> Transport:
@@ -89,6 +85,8 @@ class Session:
         self._transport = connect(options)
         self._answered = False
         self._ours = False
+        self._credentials: list[str] = []
+        self._logins_left = LOGINS_AGAIN
 
     @property
     def url(self) -> str:
@@ -96,8 +94,24 @@ class Session:
         return self.http.endpoint.url
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a message of XenAPI; the session parameter is added here."""
-        return self._send(method, [self.ref, *mark_call(method, arguments, self.run_id)])
+        """Call a message of XenAPI; the session parameter is added here.
+
+        Sessions end when the toolstack restarts. One that we opened is opened anew: the call was refused before anything of it was carried
+        out (facts §1.4), so a write may be sent again too, and what the module has begun can be ended or taken back.
+        """
+        marked = mark_call(method, arguments, self.run_id)
+        while True:
+            try:
+                return self._send(method, [self.ref, *marked])
+            except ApiError as error:
+                if not self._is_over(error):
+                    raise
+                self._logins_left -= 1
+                self.ref = self._log_in_here(self._credentials)
+
+    def _is_over(self, error: ApiError) -> bool:
+        """Whether it was our own session that the pool does not know, and another one may be opened."""
+        return self._ours and self._logins_left > 0 and (error.code, list(error.arguments)) == ("SESSION_INVALID", [self.ref])
 
     @property
     def run_id(self) -> str | None:
@@ -123,7 +137,7 @@ class Session:
                 raise
             self._move(self.http.to(error.arguments[0]))
             self.ref = self._log_in_here(credentials)
-        self._ours = True
+        self._ours, self._credentials = True, credentials
 
     def reuse(self, ref: str) -> None:
         """Use a session that somebody else opened and will close."""
@@ -131,7 +145,7 @@ class Session:
 
     def keep(self) -> None:
         """Leave the session open at the end; whoever is given ``ref`` closes it."""
-        self._ours = False
+        self._ours, self._credentials = False, []
 
     def logout(self) -> None:
         """End the session now. One that has ended already is no error."""
@@ -215,7 +229,7 @@ def open_session(params: Mapping[str, Any]) -> Iterator[Session]:
     if XENAPI_IMPORT_ERROR is not None:
         raise XenError(missing_required_lib("XenAPI"))
     options = HttpOptions.from_params(params)
-    with _sigterm_unwinds():
+    with sigterm_unwinds():
         session = Session(options)
         try:
             if params.get("session_id"):
@@ -225,27 +239,3 @@ def open_session(params: Mapping[str, Any]) -> Iterator[Session]:
             yield session
         finally:
             session.close()
-
-
-@contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """Make SIGTERM an exception inside the block; afterwards the signal has its earlier effect, once more."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    terminated = False
-
-    def unwind(_number: int, _frame: Any) -> None:
-        nonlocal terminated
-        terminated = True  # Whatever becomes of the exception: clean-up that it interrupts may raise one of its own.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one must not interrupt the logout.
-        raise Terminated
-
-    previous = signal.signal(signal.SIGTERM, unwind)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        if terminated:
-            os.kill(os.getpid(), signal.SIGTERM)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = "ansible_collections.xapi.xenserver."
 UTILS = f"{OURS}plugins.module_utils."
 
-LEAVES = {"_errors", "_plan", "_codec", "_wire_types", "_run", "_run_id"}
+LEAVES = {"_errors", "_plan", "_codec", "_wire_types", "_run", "_run_id", "_sigterm"}
 WIRE = {"xenapi_session", "_http", "_jsonrpc", "_xmlrpc"}
 # A file of module_utils → the others it may import; one that is not named is a subject file.
 ARROWS = {
@@ -22,6 +22,7 @@ ARROWS = {
     "_plan": set(),
     "_run": set(),
     "_run_id": set(),
+    "_sigterm": set(),
     "_lock": {"_errors"},
     "_codec": {"_errors"},
     "_wire_types": {"_errors"},
