@@ -71,6 +71,7 @@ def vbd_record(job: Job) -> Record:
     if vdi[1]["read_only"] and mode == "RW":
         raise XenError(f"disk {vdi[1]['name_label']!r} is read-only; attach it with mode ro")
     _refuse_taken(job, vdi[1], mode)
+    _refuse_read_only(job, vdi[1], mode)
     number = job.params["userdevice"]
     return {"VDI": vdi[0], "type": "Disk", "empty": False, "userdevice": str(free_device(job) if number is None else number)}
 
@@ -82,6 +83,16 @@ def _refuse_taken(job: Job, vdi: Record, mode: str) -> None:
     rivals = [vbd for vbd in users(job.view, vdi) if "RW" in (vbd["mode"], mode)]
     if rivals:
         raise XenError(f"disk {vdi['name_label']!r} is in use by {names_of(job.view, rivals)}; detach it there first, or halt that VM")
+
+
+def _refuse_read_only(job: Job, vdi: Record, mode: str) -> None:
+    """xapi plugs no read-only disk into an HVM guest (recording ``images``), which check mode can tell as well."""
+    hvm = job.vm["domain_type"] == "hvm" or (job.vm["domain_type"] == "unspecified" and job.vm["HVM_boot_policy"])
+    if mode == "RO" and hvm and job.running and job.params["plugged"] is not False:
+        raise XenError(
+            f"disk {vdi['name_label']!r} cannot be plugged read-only into VM {job.vm['name_label']!r}, an HVM guest that runs; "
+            "attach it with plugged false, which the guest sees after its next start, give an ISO to xen_cd, or halt the VM"
+        )
 
 
 def find_number(job: Job, number: int) -> Found | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _plug
-from simulator import Rule, Simulator
+from simulator import Failure, Rule, Simulator
 from simulator.transport.memory import MemorySession
 
 from ..conftest import Run
@@ -226,6 +226,20 @@ def test_refuses(run_module: Run, simulator: Simulator, params: dict[str, Any], 
         assert outcome.failed
         assert message in outcome.msg
         assert outcome.writes == []
+
+
+def test_running_hvm_guest_takes_no_read_only_disk(run_module: Run, simulator: Simulator, data: str) -> None:
+    """Check mode says so as well. One that is not plugged may be attached."""
+    start(simulator, "web1")
+    for check in (True, False):
+        outcome = run_module("xen_vbd", check=check, vm="web1", vdi="data", mode="ro")
+        assert outcome.failed
+        assert "cannot be plugged read-only into VM 'web1'" in outcome.msg
+        assert outcome.writes == []
+    outcome = run_module("xen_vbd", vm="web1", vdi="data", mode="ro", plugged=False)
+    assert (outcome.failed, outcome.changed) == (False, True), outcome.result
+    with pytest.raises(Failure, match="DISK_VBD_MUST_BE_READWRITE_FOR_HVM"):
+        simulator.session().VBD.plug(simulator.session().VBD.get_by_uuid(outcome.result["vbd"]["uuid"]))
 
 
 def test_absent_means_the_disk_that_is_named(run_module: Run, simulator: Simulator, data: str) -> None:
