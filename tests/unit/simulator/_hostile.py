@@ -113,6 +113,9 @@ def shaped(answer: Answer) -> bool:
         return True
     if answer.status not in STATUSES:
         return False
+    if answer.status in (400, 403) and answer.body.startswith(b"HTTP/1.1 500 Internal Error\r\n"):
+        # A handler that answered before it failed: the server's page follows.
+        return True
     if answer.status != 200 and answer.body:
         return answer.body.startswith((b"<html><body><h1>HTTP ", b"<!DOCTYPE HTML", b"Unknown reference"))
     return True
