@@ -42,7 +42,7 @@ options:
     type: str
   mode:
     description:
-      - V(rw) to read and write, V(ro) to read only, which an HVM guest takes only while it is halted. A new attachment has V(rw) unless told otherwise. It changes only while the VM is halted.
+      - V(rw) to read and write, V(ro) to read only. A new attachment has V(rw) unless told otherwise. It changes only while the VM is halted.
       - An HVM guest takes a read-only disk only when it starts. Plug read-only content as a CD with M(xapi.xenserver.xen_cd).
     type: str
     choices: [rw, ro]

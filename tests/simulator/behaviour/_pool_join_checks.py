@@ -66,7 +66,7 @@ def _about_guidances(mine: Side, theirs: Side) -> Iterator[Failure]:
     """Since 25 an update has to be finished first, on either side."""
     for side in (mine, theirs):
         if mine.is_new and side.master["pending_guidances"]:
-            yield Failure("HOST_PENDING_MANDATORY_GUIDANCES_NOT_EMPTY", side.coordinator)
+            yield Failure("HOST_PENDING_MANDATORY_GUIDANCE_NOT_EMPTY", side.coordinator)
 
 
 def _product(software: dict[str, str]) -> str | None:

@@ -59,7 +59,7 @@ class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthenticat
         if self.row(host)["enabled"]:
             return
         if self.row(host).get("pending_guidances"):
-            raise Failure("HOST_PENDING_MANDATORY_GUIDANCES_NOT_EMPTY", host)
+            raise Failure("HOST_PENDING_MANDATORY_GUIDANCE_NOT_EMPTY", host)
         if host in self._disabled_until_reboot:
             raise Failure("HOST_DISABLED_UNTIL_REBOOT", host)
         self._require_all_protected_served(host)

@@ -61,6 +61,8 @@ def test_who_says_what_is_in_the_way(
     simulator: Simulator, session: Any, level: str, disk: str, cls: str, running: str, asked: str, older: list[str], newer: list[str]
 ) -> None:
     """Uniformly operation and task since 25.27; before it each class had its own ways (facts 3.1; xapi_vdi.ml, xapi_pool_helpers.ml)."""
+    if (cls, level) == ("pool", "8.2"):
+        pytest.skip("all operations that a pool of 8.2 has block each other, with codes of their own")
     ref = {"VDI": disk, "SR": session.VDI.get_SR(disk), "host": session.host.get_all()[0], "pool": session.pool.get_all()[0]}[cls]
 
     def refused() -> list[str]:

@@ -107,7 +107,7 @@ def vms(mine: Side, _theirs: Side) -> Iterator[Obstacle]:
 def software(mine: Side, theirs: Side) -> Iterator[Obstacle]:
     if mine.engine.schema.level == "26":
         for side in (mine, theirs):
-            yield ["HOST_PENDING_MANDATORY_GUIDANCES_NOT_EMPTY", side.host], *side.field("host", side.host, "pending_guidances", ["reboot_host"])
+            yield ["HOST_PENDING_MANDATORY_GUIDANCE_NOT_EMPTY", side.host], *side.field("host", side.host, "pending_guidances", ["reboot_host"])
     yield ["HOSTS_NOT_COMPATIBLE"], *mine.software(platform_version="1.0.0")
     yield ["HOSTS_NOT_COMPATIBLE"], *mine.software(product_brand="Another")
     if mine.engine.schema.level != "8.2":

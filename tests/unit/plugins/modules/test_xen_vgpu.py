@@ -19,17 +19,19 @@ KIND, OTHER = "GRID T4-2Q", "GRID T4-8Q"
 
 
 def add_gpus(session: MemorySession) -> None:
-    """A group of one GPU with room for two of a type, and one without room, as hosts with an NVIDIA T4 have them."""
+    """A group of one GPU with room for two of a type, and one whose GPU is taken, as hosts with an NVIDIA T4 have them."""
     simulator = session.client.simulator
     host = next(iter(simulator.records("host")))
 
     async def fill() -> None:
         db = simulator.engine.db
         kinds = [db.create("VGPU_type", {"vendor_name": "NVIDIA", "model_name": name, "implementation": "nvidia"}) for name in (KIND, OTHER)]
-        for name, room in (("Full", 0), ("Group of NVIDIA T4 GPUs", 2)):
+        for name, room in (("Full", 1), ("Group of NVIDIA T4 GPUs", 2)):
             group = db.create("GPU_group", {"name_label": name, "enabled_VGPU_types": kinds[:1], "supported_VGPU_types": kinds})
             gpu = {"host": host, "GPU_group": group, "enabled_VGPU_types": kinds[:1], "supported_VGPU_types": kinds}
-            db.create("PGPU", {**gpu, "supported_VGPU_max_capacities": {kinds[0]: room}})
+            pgpu = db.create("PGPU", {**gpu, "supported_VGPU_max_capacities": {kinds[0]: room}})
+            if name == "Full":
+                db.create("VGPU", {"GPU_group": group, "type": kinds[0], "scheduled_to_be_resident_on": pgpu})
 
     simulator.run(fill())
 
@@ -51,7 +53,8 @@ def gpus(simulator: Simulator) -> None:
 
 
 def vgpus(simulator: Simulator) -> list[dict[str, Any]]:
-    return list(simulator.records("VGPU").values())
+    vm = the(simulator, "VM", "web1")["ref"]
+    return [record for record in simulator.records("VGPU").values() if record["VM"] == vm]
 
 
 def test_first_group_with_room_is_taken(run_module: Run, simulator: Simulator) -> None:
