@@ -18,6 +18,7 @@ DANGLING = {
     ("VM", "snapshot_of"): "the snapshots of a VM outlive it (facts 3.3)",
     ("VDI", "snapshot_of"): "so do those of a disk",
     ("task", "subtask_of"): "a task that ended is gone before those that it started",
+    ("VM", "guest_metrics"): "a revert to a snapshot without any removes them, and the VM names them still (xapi_vm_snapshot.ml, update_guest_metrics)",
     ("VBD", "metrics"): "messages of that class are removed, no client can look (recordings: every VBD and VIF names one)",
     ("VIF", "metrics"): "as those of VBDs",
 }
