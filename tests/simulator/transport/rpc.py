@@ -42,8 +42,8 @@ def xml_value(value: Any) -> str:
 
 
 def _xml_inner(value: Any) -> str:
-    if type(value) is str:
-        # First what most values are: a pool's records are a million of them.
+    if value.__class__ is str:
+        # First what most values are: a pool's records are a million of them. A DateTime is a text too, and not meant.
         return _escape(value)
     if isinstance(value, bool):
         return f"<boolean>{int(value)}</boolean>"

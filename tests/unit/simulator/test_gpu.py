@@ -35,8 +35,8 @@ def vm(session: Any) -> str:
     return machine(session)
 
 
-def add(session: Any, vm: str, model: str = "GRID T4-4Q", card: dict[str, Any] = T4, device: str = "0") -> str:
-    return str(session.VGPU.create(vm, group(session, card["name"]), device, {}, kind(session, model)))
+def add(session: Any, vm: str, model: str = "GRID T4-4Q", card: dict[str, Any] | None = None, device: str = "0") -> str:
+    return str(session.VGPU.create(vm, group(session, (card or T4)["name"]), device, {}, kind(session, model)))
 
 
 def change(simulator: Simulator, cls: str, ref: str, **values: Any) -> None:

@@ -66,7 +66,7 @@ class Side:
 
     def software(self, **changes: str) -> tuple[Callable[[], None], Callable[[], None]]:
         """One key of the version, whatever becomes of the others meanwhile."""
-        ((key, value),) = changes.items()
+        key, value = changes.popitem()
         old = self.db.get("host", self.host, "software_version").get(key, "")
 
         def put(text: str) -> None:
@@ -117,8 +117,13 @@ def software(mine: Side, theirs: Side) -> Iterator[Obstacle]:
     yield ["HOSTS_NOT_HOMOGENEOUS", "CPUs differ"], *mine.field("host", mine.host, "cpu_info", {**info, "vendor": "AuthenticAMD"})
 
 
+def first(side: Side, cls: str, **values: str) -> str:
+    """The first object of a side that has these values."""
+    return str(next(ref for ref, row in side.db.items(cls) if values.items() <= row.items()))
+
+
 def objects(mine: Side, _theirs: Side) -> Iterator[Obstacle]:
-    sr = next(ref for ref, row in mine.db.items("SR") if row["name_label"] == "Local storage")
+    sr = first(mine, "SR", name_label="Local storage")
     yield ["JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS"], *mine.field("SR", sr, "shared", True)
     for cls, code in (("Bond", "BONDS"), ("tunnel", "TUNNELS"), ("network_sriov", "NETWORK_SRIOVS")):
         yield [f"POOL_JOINING_HOST_HAS_{code}"], *mine.row(cls)[1:]
@@ -194,13 +199,13 @@ def trust(mine: Side, theirs: Side) -> Iterator[Obstacle]:
 
 
 def drivers(mine: Side, theirs: Side) -> Iterator[Obstacle]:
-    here, there = (next(ref for ref, row in side.db.items("SM") if row["type"] == "nfs") for side in (mine, theirs))
+    here, there = (first(side, "SM", type="nfs") for side in (mine, theirs))
     features = mine.db.get("SM", here, "features")
     mine.field("SM", here, "features", {**features, "VDI_NEW": 1})[0]()  # more is no harm
-    name, version = next(iter(features.items()))
+    name, version = min(features.items())
     yield ["POOL_JOINING_SM_FEATURES_INCOMPATIBLE", there, here], *mine.field("SM", here, "features", {**features, name: version - 1})
-    missing = next(ref for ref, row in mine.db.items("SM") if row["type"] == "smb")
-    remote = next(ref for ref, row in theirs.db.items("SM") if row["type"] == "smb")
+    missing = first(mine, "SM", type="smb")
+    remote = first(theirs, "SM", type="smb")
     yield ["POOL_JOINING_SM_FEATURES_INCOMPATIBLE", remote, ""], *mine.field("SM", missing, "type", "unknown")
 
 
