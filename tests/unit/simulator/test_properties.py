@@ -91,11 +91,12 @@ WHOLE = st.integers(min_value=0, max_value=99)
 STARTING = {"VDI_IN_USE", "VDI_READONLY", "VDI_NOT_MANAGED", "DISK_VBD_MUST_BE_READWRITE_FOR_HVM"}
 # Whether there is a host for it, or this one will do.
 PLACING = {"NO_HOSTS_AVAILABLE", "VM_REQUIRES_SR", "VM_REQUIRES_NETWORK", "HOST_NOT_ENOUGH_FREE_MEMORY"}
-# Each disk is asked when its turn comes (xapi_vm_clone.ml, safe_clone_disks): one on an ISO SR, or a base copy.
+# Each disk is asked when its turn comes (xapi_vm_clone.ml, safe_clone_disks): one on an ISO SR, or a base copy; for a snapshot one that
+# several VMs may write to (xapi_vdi.ml, check_operation_error).
 DUPLICATING = {"SR_OPERATION_NOT_SUPPORTED", "VDI_NOT_MANAGED"}
 BEYOND: dict[str, set[str]] = {
     **dict.fromkeys(("VM.start", "VM.start_on", "VM.resume", "VM.resume_on"), STARTING | PLACING),
-    **dict.fromkeys(("VM.snapshot", "VM.checkpoint"), PLACING | DUPLICATING),
+    **dict.fromkeys(("VM.snapshot", "VM.checkpoint"), PLACING | DUPLICATING | {"VDI_IS_SHARABLE"}),
     "VM.pool_migrate": PLACING,
     # Of the VM that it is a snapshot of, which may have become a template.
     "VM.revert": {"VM_IS_TEMPLATE"},
