@@ -144,6 +144,7 @@ class Settings(Behaviour):
             self.db.set("PIF", other, "management", other == pif)
         if row["IP"]:
             self.db.set("host", row["host"], "address", row["IP"])
+        self.other("host").open_management(row["host"])
 
     def local_management_reconfigure(self, interface: str) -> None:
         raise Failure("NOT_IN_EMERGENCY_MODE")

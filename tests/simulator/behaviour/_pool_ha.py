@@ -43,6 +43,7 @@ class HighAvailability(WholePool):
             if not self._has_cluster_stack:
                 raise internal_error(f'Unix.Unix_error(Unix.ENOENT, "access", "{SCRIPT}")')
             self._join_liveset([statefile])
+            self.other("host").arm()
             self.db.set("pool", pool, "ha_enabled", True)
             self.update_plan()
             self.engine.operations.again("VDI", database)

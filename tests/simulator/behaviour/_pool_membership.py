@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-from ..engine.behaviour import Behaviour
 from ..engine.failure import Failure, internal_error
-
-# Seconds until the hosts have restarted their toolstacks after a change of the coordinator.
-TRANSITION = 1.0
+from ._emergency import PoolEmergency
 
 
-class Membership(Behaviour):
+class Membership(PoolEmergency):
     """The part of pool that is about its hosts."""
 
     def is_slave(self, host: str) -> bool:
@@ -26,11 +23,7 @@ class Membership(Behaviour):
                 return
             if self.db.get("pool", self.engine.pool, "ha_enabled"):
                 raise Failure("HA_IS_ENABLED")
-            self.engine.later(TRANSITION, lambda: self._transition(host))
-
-    def _transition(self, host: str) -> None:
-        self.db.set("pool", self.engine.pool, "master", host)
-        self.engine.restart()
+            self.become_coordinator(host)
 
     async def eject(self, host: str) -> None:
         async with self.engine.operations.hold("pool", self.engine.pool, "eject"):
@@ -68,13 +61,3 @@ class Membership(Behaviour):
                         self.db.delete("VBD", vbd)
                     self.db.delete("VDI", vdi)
                 self.db.delete("SR", sr)
-
-    # What only a pool without its coordinator answers
-
-    def emergency_transition_to_master(self) -> None:
-        if self.context.host != self.engine.coordinator:
-            self.engine.later(TRANSITION, lambda: self._transition(self.context.host))
-
-    def recover_slaves(self) -> list[str]:
-        """Every member follows its coordinator already."""
-        return []

@@ -12,6 +12,7 @@ from ..engine.failure import NULL, Failure
 from ..metrics.meter import Meter
 from . import _forwarding, _pool_features
 from ._certificates import HostCertificates
+from ._emergency import HostEmergency
 from ._external_auth import HostAuthentication
 from ._ha_plan import Change, require_plan_after
 from ._host_access import HostAccess
@@ -21,9 +22,10 @@ from ._host_operations import HostOperations
 from ._host_plugins import Plugins
 from ._host_power import Power
 from ._host_settings import Settings
+from ._licensing import HostLicensing
 
 
-class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertificates, HostAccess):
+class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertificates, HostAccess, HostEmergency, HostLicensing):
     cls = "host"
 
     def loaded(self, extra: Mapping[str, Any]) -> None:

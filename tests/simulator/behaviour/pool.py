@@ -16,6 +16,7 @@ from ._certificates import PoolCertificates
 from ._external_auth import PoolAuthentication
 from ._ha_failover import Failover
 from ._host_access import PoolAccess
+from ._licensing import PoolLicensing
 from ._pool_ha import HighAvailability
 from ._pool_join import Joining
 from ._pool_membership import Membership
@@ -27,7 +28,7 @@ CPU_FEATURES = (cpu.level_key("hvm"), cpu.level_key("pv"))
 AGENT_KEYS = ("auto_update_enabled", "auto_update_url")
 
 
-class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, Failover, PoolAuthentication, PoolCertificates, PoolAccess):
+class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, Failover, PoolAuthentication, PoolCertificates, PoolAccess, PoolLicensing):
     cls = "pool"
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
@@ -37,6 +38,7 @@ class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, Failo
         _versions.notice(self.engine)
 
     def restarted(self) -> None:
+        super().restarted()
         _versions.notice(self.engine)
 
     def hosts_changed(self) -> None:
@@ -175,11 +177,6 @@ class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, Failo
         if value and not self.row(ref)["repositories"]:
             raise Failure("NO_REPOSITORIES_CONFIGURED")
         self.db.set("pool", ref, "update_sync_enabled", value)
-
-    def get_license_state(self, ref: str) -> dict[str, str]:
-        hosts = [row for _unused, row in self.db.items("host")]
-        expiry = min((row["license_params"].get("expiry", "never") for row in hosts), default="never")
-        return {"edition": hosts[0]["edition"], "expiry": expiry}
 
     def get_guest_secureboot_readiness(self, ref: str) -> str:
         return "not_ready"
