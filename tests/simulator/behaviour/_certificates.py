@@ -132,7 +132,7 @@ class PoolCertificates(Behaviour):
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
         super().loaded(extra)
-        self._trusted = {row["name"]: ref for ref, row in self.db.items("Certificate") if row.get("type") == "ca"}
+        self._trusted = {row["name"]: ref for ref, row in self.db.items("Certificate") if row.get("type") == "ca" and row["name"]}
 
     def install_ca_certificate(self, name: str, cert: str) -> None:
         authority = parse(cert, "CA_CERTIFICATE_INVALID")

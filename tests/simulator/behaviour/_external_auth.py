@@ -140,6 +140,21 @@ class PoolAuthentication(Behaviour):
                 pairs = [f"{who}_{field}={value}" for who, values in (("host", found), ("master", wanted)) for field, value in zip(fields, values, strict=True)]
                 self.other("message").post("EXTAUTH_IN_POOL_IS_NON_HOMOGENEOUS", 2, "Host", self.db.get("host", host, "uuid"), ", ".join(pairs))
 
+    # How long logins are remembered (API 26); nothing is here, so that a login asks the directory every time
+
+    def set_ext_auth_cache_enabled(self, pool: str, value: bool) -> None:
+        self.db.set("pool", pool, "ext_auth_cache_enabled", value)
+
+    def set_ext_auth_cache_size(self, pool: str, value: int) -> None:
+        if value < 0:
+            raise Failure("INVALID_VALUE", "size", str(value))
+        self.db.set("pool", pool, "ext_auth_cache_size", value)
+
+    def set_ext_auth_cache_expiry(self, pool: str, value: int) -> None:
+        if value <= 0:
+            raise Failure("INVALID_VALUE", "expiry", str(value))
+        self.db.set("pool", pool, "ext_auth_cache_expiry", value)
+
 
 def _of_pool(failure: Failure, host: str) -> Failure:
     """What the pool makes of one host's refusal."""

@@ -23,9 +23,10 @@ from ._host_plugins import Plugins
 from ._host_power import Power
 from ._host_settings import Settings
 from ._licensing import HostLicensing
+from ._trusted_certificates import HostTrust
 
 
-class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertificates, HostAccess, HostEmergency, HostLicensing):
+class Host(HostOperations, Power, Evacuation, Plugins, Settings, HostAuthentication, HostCertificates, HostAccess, HostEmergency, HostLicensing, HostTrust):
     cls = "host"
 
     def loaded(self, extra: Mapping[str, Any]) -> None:

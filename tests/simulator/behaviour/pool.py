@@ -22,13 +22,16 @@ from ._pool_join import Joining
 from ._pool_membership import Membership
 from ._pool_operations import PoolOperations
 from ._pool_welcome import Welcome
+from ._trusted_certificates import PoolTrust
 
 # The fields of a host's cpu_info that the pool's is made of.
 CPU_FEATURES = (cpu.level_key("hvm"), cpu.level_key("pv"))
 AGENT_KEYS = ("auto_update_enabled", "auto_update_url")
 
 
-class Pool(PoolOperations, Membership, Joining, Welcome, HighAvailability, Failover, PoolAuthentication, PoolCertificates, PoolAccess, PoolLicensing):
+class Pool(
+    PoolOperations, Membership, Joining, Welcome, HighAvailability, Failover, PoolAuthentication, PoolCertificates, PoolAccess, PoolLicensing, PoolTrust
+):
     cls = "pool"
 
     def loaded(self, extra: Mapping[str, Any]) -> None:
