@@ -49,9 +49,9 @@ class HostTrust(Behaviour):
         async with self.engine.operations.hold("pool", self.engine.pool, "cert_refresh"):
             if not self.db.exists("host", host):
                 raise Failure("HOST_OFFLINE", host)
-            self.reach(host)
+            self.other("host").reach(host)
             for other in self.db.refs("host"):
-                if not self.is_live(other):
+                if not self.other("host").is_live(other):
                     raise Failure("CANNOT_CONTACT_HOST", other)
             for ref, row in list(self.db.items("Certificate")):
                 if (row["host"], row["type"]) == (host, "host_internal"):
@@ -60,4 +60,4 @@ class HostTrust(Behaviour):
             self.db.create("Certificate", {"name": "", "type": "host_internal", "host": host, **fields})
             await self.engine.clock.sleep(LINGER)
             for other in self.db.refs("host"):
-                self.reach(other)
+                self.other("host").reach(other)
