@@ -101,7 +101,9 @@ def _plan_auto_configure(job: DiskJob, found: Found) -> None:
     plan_rewrite(job, found, size=wanted, write=_grower(job, found, layout), keys=lambda real: {CONFIGURED: str(real)})
     shown = foretell(job, record, wanted)
     job.shown = {"filesystem": layout.filesystem.type}
-    job.plan.before = {"vdi": vdi(record, job.view), "configured": record["other_config"].get(CONFIGURED)}
+    # Only what is foretold: the other fields would look in the diff as if they went.
+    present = vdi(record, job.view)
+    job.plan.before = {"vdi": {key: present[key] for key in shown}, "configured": record["other_config"].get(CONFIGURED)}
     job.plan.after = {"vdi": shown, "configured": str(size)}
     job.plan.result = {"vdi": shown, **job.shown, "transfer": {}}
 

@@ -30,6 +30,13 @@ def _rank(text: str) -> tuple[int, str]:
         return 99, text
 
 
+def reported(metrics: Record | None) -> str:
+    """What the guest has told of itself, for a message of somebody who waited for more."""
+    if found := [f"{', '.join(known)} on interface {device}" for device, known in addresses(metrics).items()]:
+        return f"its tools report {' and '.join(found)}"
+    return "its tools report no address" if tools_running(metrics) else "its tools have not reported"
+
+
 def has_address(metrics: Record | None, device: int | None = None, network: str | None = None) -> bool:
     """Whether an interface, or the one that is meant, has an address in the network, or else one that others can reach.
 

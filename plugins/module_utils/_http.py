@@ -185,13 +185,15 @@ CERTIFICATE_PROBLEMS = {
     64: "was made for another address; use the name in the certificate as hostname, or pin it with fingerprint",
 }
 UNKNOWN_CA = "is not signed by a CA that this machine trusts; give ca_path, or pin it with fingerprint"
+OTHER_CA = "is not signed by a CA of ca_path {!r}; give the file of the CA that signed it, or pin it with fingerprint"
 
 
 def _connect_error(options: HttpOptions, error: OSError) -> XenError:
     """One sentence for a connection that could not be made."""
     place = options.endpoint.netloc
     if isinstance(error, ssl.SSLCertVerificationError):
-        return XenError(f"the certificate of {place} {CERTIFICATE_PROBLEMS.get(error.verify_code, UNKNOWN_CA)}")
+        unknown = OTHER_CA.format(options.ca_path) if options.ca_path else UNKNOWN_CA
+        return XenError(f"the certificate of {place} {CERTIFICATE_PROBLEMS.get(error.verify_code, unknown)}")
     if isinstance(error, ssl.SSLError):
         hint = f"write http://{place} as hostname if it is meant to be plain HTTP"
         return XenError(f"no TLS connection to {place} ({error.reason or error}); {hint}")

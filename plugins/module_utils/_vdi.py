@@ -148,7 +148,7 @@ def grows_to(record: Record, wanted: int | None) -> int | None:
     if wanted is None or current - rounding(record) < wanted <= current:
         return None
     if wanted < current:
-        hint = "make a smaller copy with mode shrink_copy of xen_disk_resize"
+        hint = "ask for what it has or more, or make a smaller copy with mode shrink_copy of xen_disk_resize"
         raise XenError(f"disk {name!r} has {format_bytes(current)} and cannot shrink to {format_bytes(wanted)}; {hint}")
     return wanted
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from ._errors import TimedOut, XenError
-from ._guest import has_address, tools_running
+from ._guest import has_address, reported, tools_running
 from ._lookup import Record, is_null
 from ._task import LONGEST_WAIT, Session
 
@@ -28,10 +28,12 @@ def wait_until(
     *,
     timeout: float,
     what: str,
+    hint: Callable[[Records], str] = lambda _records: "",
 ) -> None:
     """Follow the objects that ``subjects`` names (``class/reference``) until ``ready`` is true of their records.
 
-    Both are given what is known so far, by reference, so that one object can lead to the next.
+    Both are given what is known so far, by reference, so that one object can lead to the next; so is ``hint``, which says
+    at the end of the time how things are and what to do.
     """
     deadline = time.monotonic() + timeout
     longest = min(LONGEST_WAIT, session.http.request_timeout / 2)
@@ -53,7 +55,7 @@ def wait_until(
         if ready(records):
             return
         if left <= 0:
-            raise TimedOut(what, timeout)
+            raise TimedOut(what, timeout, hint(records))
 
 
 def readiness(kind: str, device: int | None = None, network: str | None = None) -> tuple[Callable[[Record | None], bool], str]:
@@ -81,4 +83,7 @@ def wait_for_guest(session: Session, vm: str, name: str, ready_as: tuple[Callabl
             raise XenError(f"VM {name!r} halted while it was waited for; look at its console")
         return predicate(records.get(metrics(records)))
 
-    wait_until(session, subjects, ready, timeout=timeout, what=what.format(name))
+    def hint(records: Records) -> str:
+        return f"{reported(records.get(metrics(records)))}; look at its console, or raise the time-out if it only needs longer"
+
+    wait_until(session, subjects, ready, timeout=timeout, what=what.format(name), hint=hint)

@@ -30,6 +30,7 @@ options:
         source, is complete, and the snapshot is removed.
       - A complete copy is made once. It is known by the uuid of its source in C(other_config), under C(xen_ansible:transferred).
         What an interrupted transfer left is removed in the next one, or taken on by it.
+      - A copy has the owner of its disk. So in the same pool, the role P(xapi.xenserver.destroy#role) removes it together with the VM.
     type: str
     choices: [full, send, import]
     default: full

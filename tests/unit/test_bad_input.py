@@ -139,7 +139,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "shrinking a VDI": (
         "xen_vdi",
         {"name": "web1 root", "size": "1GiB"},
-        "disk 'web1 root' has 4GiB and cannot shrink to 1GiB; make a smaller copy with mode shrink_copy of xen_disk_resize",
+        "disk 'web1 root' has 4GiB and cannot shrink to 1GiB; ask for what it has or more, or make a smaller copy with mode shrink_copy of xen_disk_resize",
     ),
     "device in use": (
         "xen_vbd",

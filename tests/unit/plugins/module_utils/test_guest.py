@@ -48,6 +48,23 @@ def test_a_link_local_address_is_none_to_reach(networks: dict[str, str], reachab
     assert _guest.has_address({"networks": networks}) is reachable
 
 
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        (None, "its tools have not reported"),
+        ({"networks": {}, "PV_drivers_version": {}}, "its tools have not reported"),
+        ({"networks": {}, "PV_drivers_version": {"major": "7"}}, "its tools report no address"),
+        (
+            {"networks": {"0/ip": "192.0.2.5", "0/ipv6/0": "fe80::1", "2/ip": "192.0.2.9"}},
+            "its tools report 192.0.2.5, fe80::1 on interface 0 and 192.0.2.9 on interface 2",
+        ),
+    ],
+    ids=["nothing", "no tools", "no address", "addresses"],
+)
+def test_what_a_guest_reported_is_told(metrics: dict[str, Any] | None, told: str) -> None:
+    assert _guest.reported(metrics) == told
+
+
 @pytest.mark.parametrize(("version", "running"), [({"major": "7", "minor": "30"}, True), ({}, False)], ids=str)
 def test_tools_report_the_version_of_the_drivers(version: dict[str, Any], running: bool) -> None:
     assert _guest.tools_running({"PV_drivers_version": version}) is running

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import XenAPI
 
 from ansible_collections.xapi.xenserver.plugins.module_utils._errors import ApiError, XenError
@@ -255,6 +256,16 @@ class TestTrust:
     def test_unknown_authority(self, tls: Stub) -> None:
         text = failure(params(tls.url))
         assert text == f"the certificate of 127.0.0.1:{tls.port} is not signed by a CA that this machine trusts; give ca_path, or pin it with fingerprint"
+        assert tls.received == []
+
+    def test_other_authority(self, tls: Stub, tmp_path: Path) -> None:
+        other = tmp_path / "other.pem"
+        trustme.CA().cert_pem.write_to_path(str(other))
+        text = failure(params(tls.url, ca_path=str(other)))
+        assert text == (
+            f"the certificate of 127.0.0.1:{tls.port} is not signed by a CA of ca_path '{other}'; "
+            "give the file of the CA that signed it, or pin it with fingerprint"
+        )
         assert tls.received == []
 
     def test_authority_by_file(self, tls: Stub, certificate: Certificate) -> None:

@@ -183,6 +183,12 @@ def test_failure_leaves_the_disk_as_it_was(resize: Run, simulator: Simulator, tm
     assert resize(vm="web1", userdevice="4", size="128MiB", mode="auto_configure").changed
 
 
+def test_diff_shows_only_what_changes(resize: Run, simulator: Simulator, tmp_path: Path) -> None:
+    attached(simulator.session(), "web1", load(simulator.session(), filesystem_disk(tmp_path / "made", SIZE), "data"))
+    diff = resize(vm="web1", userdevice="4", size="128MiB", mode="auto_configure")["diff"]
+    assert diff["before"]["vdi"] == {**diff["after"]["vdi"], "size": SIZE}
+
+
 def test_what_a_killed_run_left_goes(resize: Run, simulator: Simulator, tmp_path: Path) -> None:
     session = simulator.session()
     source = load(session, filesystem_disk(tmp_path / "made", SIZE), "data")

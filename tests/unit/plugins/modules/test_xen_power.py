@@ -260,7 +260,10 @@ def test_tools_that_do_not_come_are_an_error_and_the_vm_runs_on(web1: str, run_m
     outcome = run_module("xen_power", name="web1", state="running", wait_for="tools", wait_timeout=0.2)
     assert outcome.failed
     assert outcome.changed
-    assert "could not see it ready: gave up waiting for the tools in the guest of VM 'web1' to report after 0.2 seconds" in outcome.msg
+    assert (
+        "could not see it ready: gave up waiting for the tools in the guest of VM 'web1' to report after 0.2 seconds; "
+        "its tools have not reported; look at its console" in outcome.msg
+    )
     assert vm(simulator)["power_state"] == "Running"
 
 
@@ -274,6 +277,14 @@ def test_waits_until_the_tools_report_and_the_guest_has_an_address(run_module: R
     again = run_module("xen_power", name="web2", state="running", wait_for="tools")
     assert not again.changed
     assert again["vm"] == outcome["vm"]
+
+
+def test_an_address_elsewhere_is_told_when_the_one_in_the_network_does_not_come(run_module: Run, simulator: Simulator) -> None:
+    create_nic(simulator.session(), create_vm(simulator.session(), "web2"))
+    address = run_module("xen_power", name="web2", state="running", wait_for="address")["vm"]["addresses"][0]
+    outcome = run_module("xen_power", name="web2", state="running", wait_for="address", wait_network="203.0.113.0/24", wait_timeout=0.2)
+    assert outcome.failed
+    assert f"gave up waiting for an address of VM 'web2' in 203.0.113.0/24 after 0.2 seconds; its tools report {address}" in outcome.msg
 
 
 def test_check_mode_waits_for_nothing(web1: str, run_module: Run) -> None:
