@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -66,8 +67,9 @@ class Request:
                 self._answer = self._ask(where)
             except (OSError, http.client.HTTPException) as error:
                 self._broke(error)
-            except BaseException:
-                self._connection.close()
+            except BaseException:  # SIGTERM, while the pool may have begun already.
+                self._hang_up()
+                self._let_go()
                 raise
             if self._answer.status not in (301, 302, 307):
                 break
@@ -81,9 +83,18 @@ class Request:
         self._answer.close()
         self._connection.close()
         if kind is not None and not self._asked:
-            # The pool holds the disk until its task notices; whoever cleans up must not come too early.
-            with suppress(XenError):
-                wait_for_task(self._session, self._task, timeout=REASON_GRACE, what="the task to end")
+            self._let_go()
+
+    def _hang_up(self) -> None:
+        """The answer whose head is being read keeps a closed socket open, and the pool at work."""
+        with suppress(OSError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+    def _let_go(self) -> None:
+        """The pool holds the disk until its task notices; whoever cleans up must not come too early."""
+        with suppress(XenError):
+            wait_for_task(self._session, self._task, timeout=REASON_GRACE, what="the task to end")
 
     def _ask(self, where: HttpOptions) -> http.client.HTTPResponse:
         self._connection.putrequest(self._method, self._target, skip_accept_encoding=True)
