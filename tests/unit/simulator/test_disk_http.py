@@ -219,7 +219,10 @@ def test_http_chunks_are_not_understood(session: Any, server: Server, disk: str)
     task = session.task.create("chunks", "")
     connection = http.client.HTTPConnection(*Client(server.http_url).address, timeout=5)
     query = urlencode({"session_id": session.ref, "task_id": task, "vdi": disk})
-    connection.request("PUT", f"/import_raw_vdi?{query}", iter([b"x" * 512]), encode_chunked=True)
+    connection.putrequest("PUT", f"/import_raw_vdi?{query}")
+    connection.putheader("Transfer-Encoding", "chunked")
+    # The answer comes before any chunk, and the connection ends with it.
+    connection.endheaders()
     assert connection.getresponse().status == 404
     assert session.task.get_error_info(task) == ["INTERNAL_ERROR", "Cannot handle encoding: chunked"]
 
