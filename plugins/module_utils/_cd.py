@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._device_job import Job, find_number, start, what_is_at
 from ._device_names import device_number
-from ._devices import UNBORN, Job, start
+from ._devices import UNBORN
 from ._disk_content import kind_of
 from ._errors import NotFound, XenError
 from ._lookup import NULL, Found, Record, is_null, iso_srs, looks_like_uuid
 from ._plan import Plan, Values
-from ._plug import Session
 from ._render_devices import vbd
-from ._task import run_task
-from ._vbd import find_number, free_device, what_is_at
+from ._task import Session, run_task
+from ._vbd import free_device
 from ._vdi_find import BY_NAME, get_sr, get_vdi, one_or_none
 from ._vm_disks import MADE_MEDIA
 

@@ -11,12 +11,12 @@ from typing import Any
 from . import _fat_image, _iso_image
 from ._config_drive import SEED_BYTES, Contents, nocloud_files, openstack_files
 from ._config_drive_seed import kept_seed
+from ._device_job import Job
 from ._device_steps import Wanted
-from ._devices import Job
-from ._disk_build import Extent, file_extents, trimmed
 from ._disk_content import Content, secret_identity_of
 from ._disk_new import owner_of
 from ._errors import XenError
+from ._extent import Extent, file_extents, trimmed
 from ._network_data import as_cloud_init, as_openstack
 
 CONFIG_DRIVE_OPTIONS: dict[str, dict[str, Any]] = {

@@ -15,12 +15,11 @@ import os
 from collections.abc import Callable
 
 from ._config_drive import SEED_BYTES
-from ._devices import Job
+from ._device_job import Job, find_number
 from ._disk_content import is_unfinished, kind_of
-from ._disk_extents import exported
+from ._disk_read import exported
 from ._errors import XenError
 from ._iso_image import read_iso
-from ._vbd import find_number
 
 META_DATA = "openstack/latest/meta_data.json"
 # A drive that somebody filled up is not read back for the sake of a seed.
@@ -46,7 +45,7 @@ def kept_seed(job: Job, number: int) -> Callable[[], bytes]:
 
 def _content(job: Job, ref: str, size: int) -> bytes:
     content = io.BytesIO()
-    with exported(job.session, ref, "raw", label="the config drive", timeout=float(job.params["timeout"])) as pieces:  # type: ignore[arg-type]
+    with exported(job.session, ref, "raw", label="the config drive", timeout=float(job.params["timeout"])) as pieces:
         while content.tell() < size and (data := pieces(size - content.tell())):
             content.write(data)
     return content.getvalue()

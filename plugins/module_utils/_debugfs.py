@@ -13,9 +13,9 @@ import subprocess
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from ._disk_build import Tool, find_tool
 from ._errors import XenError
 from ._private import new_file
+from ._tool import Tool, find_tool
 
 DEBUGFS = Tool("debugfs", "e2fsprogs", "e2fsprogs")
 # What needs no quoting in a command of debugfs.

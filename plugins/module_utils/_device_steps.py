@@ -7,20 +7,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ._devices import Job
+from ._device_job import Job
 from ._disk_content import Content
-from ._disk_stream import Transfer
 from ._errors import XenError
 from ._lookup import Found, Record, is_null
 from ._plan import Values
 from ._plug import hotplug
-from ._render_devices import is_volume, vbd, vdi
+from ._render_devices import CREATED, is_volume, vbd, vdi
 from ._task import run_task
+from ._transfer import Transfer
 from ._vdi_find import names_of
 
 # What VBD.create takes beside what is decided here.
 NEW_VBD: Record = {"uuid": "", "device": "", "unpluggable": True, "qos_algorithm_type": "", "qos_algorithm_params": {}, "other_config": {}}
-CREATED = ("VM", "VDI", "userdevice", "bootable", "mode", "type", "unpluggable", "empty", "other_config", "qos_algorithm_type", "qos_algorithm_params")
 RETRIES = 10
 
 

@@ -24,39 +24,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._errors import Ambiguous, NotFound, XenError
+from ._device_job import Job, start
+from ._errors import XenError
 from ._lookup import Found, Record, View
 from ._options import Spec, one_of_vm, state, timeout, vm_selector
 from ._plan import Plan, Values
-from ._plug import Session, hotplug
+from ._plug import hotplug
 from ._settings import Setting, changes, first_values, refuse_immutable, spec_of
-from ._vm import missing_vm
+from ._task import Session
 
 HOTPLUG_OPTIONS: Spec = {"plugged": {"type": "bool"}, "retries": {"type": "int", "default": 10}}
 # What every record of a device has and only the pool can choose; a predicted record starts with it.
 UNBORN = {"uuid": "", "device": "", "currently_attached": False}
-
-
-@dataclass
-class Job:
-    """One device on its way: what is wanted, the VM, the device (``ref`` is set by the step that creates it)."""
-
-    session: Session
-    params: dict[str, Any]
-    view: View
-    vm_ref: str
-    vm: Record
-    devices: dict[str, Record]
-    plan: Plan = field(default_factory=Plan)
-    ref: str = ""
-
-    @property
-    def running(self) -> bool:
-        return bool(self.vm["power_state"] == "Running")
-
-    @property
-    def of_vm(self) -> str:
-        return f"of VM {self.vm['name_label']!r}"
 
 
 @dataclass(frozen=True)
@@ -109,32 +88,6 @@ class Device:
         else:
             _plan_update(self, job, *found)
         return job.plan
-
-
-def start(session: Session, params: dict[str, Any], xen_class: str) -> Job:
-    """Read the VM and its devices of a class: two calls, one when it says that it has none."""
-    view = View(session)
-    vm_ref, vm = load_vm(view, params)
-    return Job(session, params, view, vm_ref, vm, view.load(xen_class, {"VM": vm_ref}) if vm[f"{xen_class}s"] else {})
-
-
-def load_vm(view: View, params: Mapping[str, Any]) -> Found:
-    """The VM of ``vm`` or ``vm_uuid``. By name only real VMs count; snapshots and templates often share the name."""
-    if params["vm_uuid"] is not None:
-        return only_one(view.load("VM", {"uuid": params["vm_uuid"]}), "VM", params["vm_uuid"])
-    named = view.load("VM", {"name_label": params["vm"], "is_a_template": False})
-    if not named:
-        raise missing_vm(view.session, name=params["vm"])
-    return only_one(named, "VM", params["vm"])
-
-
-def only_one(records: dict[str, Record], noun: str, text: str, hint: str = "") -> Found:
-    """The one record; none and many are errors."""
-    if not records:
-        raise NotFound(noun, text, hint)
-    if len(records) > 1:
-        raise Ambiguous(noun, text, [record["uuid"] for record in records.values()])
-    return next(iter(records.items()))
 
 
 def _plan_absent(device: Device, job: Job, found: Found | None) -> None:

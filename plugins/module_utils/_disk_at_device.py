@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from ._codec import format_bytes
+from ._device_job import Job, find_number, what_is_at
 from ._device_steps import NEW_VBD, Disk, Wanted, add_attach, add_detach, add_medium, add_removal, goes_live, refuse_not_ours_alone
-from ._devices import Job
 from ._disk_content import is_unfinished, kind_of, mark_of
 from ._disk_former import add_destroy, add_destroy_former, add_mark_of_place, add_settling, is_on_its_way, settled
 from ._disk_new import add_create, owner_of
@@ -23,7 +23,6 @@ from ._errors import XenError
 from ._lookup import Found, Record
 from ._plan import Values
 from ._render_devices import CONTENT, OWNER, vbd, vdi
-from ._vbd import find_number, what_is_at
 from ._vdi_find import BY_NAME, get_sr, refuse_in_use
 
 DISK_OPTIONS: dict[str, dict[str, Any]] = {

@@ -8,32 +8,18 @@ are extents (offset, bytes) that hold data; the rest of a fresh VDI is zero alre
 
 from __future__ import annotations
 
-import os
-import shutil
 import struct
 import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from . import _partition
 from ._errors import XenError
+from ._extent import PAGE, Extent, file_extents
 from ._private import new_file, private_folder
-
-MIB = 1024 * 1024
-PAGE = 4096
-PIECE = 4 * MIB
-
-
-class Tool(NamedTuple):
-    """A program of the controller, and the packages that hold it."""
-
-    name: str
-    debian: str
-    rpm: str
-
+from ._tool import Tool, find_tool
 
 MKE2FS = Tool("mke2fs", "e2fsprogs", "e2fsprogs")
 MKFS_XFS = Tool("mkfs.xfs", "xfsprogs", "xfsprogs")
@@ -50,23 +36,6 @@ FILESYSTEMS: dict[str, tuple[Tool, tuple[str, ...], str, int]] = {
     "vfat": (MKFS_VFAT, ("-F", "32", "-h", str(_partition.START)), "-n", 11),
     "ntfs": (MKFS_NTFS, ("-F", "-Q", "-q", "-p", str(_partition.START), "-H", "255", "-S", "63"), "-L", 32),
 }
-# Where the tools lie that a user's PATH leaves out.
-SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-
-
-class Extent(NamedTuple):
-    """Bytes at an offset of the disk."""
-
-    offset: int
-    data: bytes
-
-
-def find_tool(tool: Tool) -> str:
-    """The path of a program; a missing one is named with the package to install."""
-    path = shutil.which(tool.name, path=os.pathsep.join([os.environ.get("PATH", ""), *SBIN]))
-    if path is None:
-        raise XenError(f"{tool.name} is missing on the controller; install the package {tool.debian} (Debian, Ubuntu) or {tool.rpm} (RPM)")
-    return path
 
 
 def check_tools(filesystem: str | None) -> None:
@@ -128,39 +97,3 @@ def make_filesystem(path: Path, size: int, filesystem: str, label: str) -> None:
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().splitlines()
         raise XenError(f"{tool.name} could not make {filesystem} of {size} bytes: {reason[-1] if reason else f'exit {done.returncode}'}")
-
-
-def file_extents(path: Path | str, offset: int = 0, end: int | None = None) -> Iterator[Extent]:
-    """What a sparse file holds up to ``end``, in pieces of 4 MiB at most, holes and zero pages left out; ``offset`` is added."""
-    with open(path, "rb", buffering=0) as file:
-        descriptor, end = file.fileno(), os.fstat(file.fileno()).st_size if end is None else end
-        position = 0
-        while position < end:
-            try:
-                first = os.lseek(descriptor, position, os.SEEK_DATA)
-            except OSError:  # ENXIO: nothing but a hole up to the end
-                return
-            last = min(os.lseek(descriptor, first, os.SEEK_HOLE), end)
-            first -= first % PAGE
-            for start in range(first, last, PIECE):
-                data = os.pread(descriptor, min(PIECE, last - start), start)
-                yield from trimmed(offset + start, data)
-            position = last
-
-
-def trimmed(offset: int, data: bytes) -> Iterator[Extent]:
-    """The runs of pages in ``data`` that are not all zero."""
-    if not data.strip(b"\0"):
-        return
-    zero, start = bytes(PAGE), None
-    if data.find(zero) < 0:  # Looking for a zero page anywhere is far cheaper than looking at every page.
-        yield Extent(offset, data)
-        return
-    for position in range(0, len(data), PAGE):
-        if data[position : position + PAGE] != zero[: len(data) - position]:
-            start = position if start is None else start
-        elif start is not None:
-            yield Extent(offset + start, data[start:position])
-            start = None
-    if start is not None:
-        yield Extent(offset + start, data[start:])

@@ -17,7 +17,7 @@ from ._lookup import Record
 from ._render_devices import CONTENT, UNFINISHED
 
 if TYPE_CHECKING:
-    from ._disk_build import Extent
+    from ._extent import Extent
 
 
 class Content(NamedTuple):

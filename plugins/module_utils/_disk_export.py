@@ -16,11 +16,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
-from ._disk_extents import exported
-from ._disk_stream import Transfer
+from ._disk_read import exported
 from ._errors import XenError
 from ._raw_file import write_sparse
-from ._transfer import Session
+from ._transfer import Session, Transfer
 from ._vhd import FOOTER, LARGEST, Footer
 from ._vhd_reader import SparseReader
 

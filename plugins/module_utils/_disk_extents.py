@@ -9,15 +9,13 @@ is the end mark, and the announced length is not looked at (xapi's import_raw_vd
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
-from ._disk_build import Extent, trimmed
-from ._disk_stream import CHUNK, CHUNK_HEADER, Transfer
 from ._errors import XenError
+from ._extent import Extent
 from ._task import client_task, wait_for_task
-from ._transfer import Deadline, Request, Session
-from ._vhd import VhdError
+from ._transfer import CHUNK, CHUNK_HEADER, Deadline, Request, Session, Transfer
 
 # Disks are written with direct I/O: a chunk of one byte fails the task, one of 512 bytes is fine (recording ``images``).
 SECTOR = 512
@@ -70,44 +68,3 @@ def _chunks(extent: Extent, disk_size: int, label: str) -> Iterator[tuple[int, b
         raise XenError(f"{label} is larger than the disk of {disk_size} bytes; make the disk larger")
     for start in range(0, len(data), CHUNK):
         yield offset + start, data[start : start + CHUNK] if len(data) > CHUNK else data
-
-
-@contextmanager
-def exported(session: Session, vdi: str, format_: str, *, label: str, timeout: float, base: str | None = None) -> Iterator[Callable[[int], bytes]]:
-    """The bytes of a disk as a function that reads some of them. With ``base`` (format vhd) only what differs from it.
-
-    xapi sends no length: the block has to know by the format where the end is. It ends well only if the task does.
-    """
-    deadline = Deadline(timeout, f"{label} to be read")
-    with client_task(session, f"Export of {label}") as task:
-        query = {"vdi": vdi, "format": format_, **({"base": base} if base else {})}
-        with Request(session, "GET", "/export_raw_vdi", query, task) as request:
-            pieces = request.receive(deadline)
-            try:
-                yield _Pieces(pieces, deadline)
-            except VhdError as error:  # A task that failed sends a page instead of the disk, and knows why.
-                request.fail(str(error))
-            for _rest in pieces:
-                deadline.check()
-        wait_for_task(session, task, timeout=deadline.left, what=deadline.what)
-
-
-class _Pieces:
-    """An iterator of bytes as a function ``read(most)``."""
-
-    def __init__(self, pieces: Iterator[bytes], deadline: Deadline) -> None:
-        self._pieces, self._deadline = pieces, deadline
-        self._piece = memoryview(b"")
-
-    def __call__(self, most: int) -> bytes:
-        if not self._piece:
-            self._deadline.check()
-            self._piece = memoryview(next(self._pieces, b""))
-        data, self._piece = self._piece[:most], self._piece[most:]
-        return bytes(data)
-
-
-def sparse(extents: Iterable[Extent]) -> Iterator[Extent]:
-    """The same without the pages that are zero."""
-    for offset, data in extents:
-        yield from trimmed(offset, data)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._devices import Job
-from ._disk_swap import REPLACES
+from ._device_job import Job
 from ._lookup import Found, Record
+from ._render_devices import REPLACES
 from ._task import run_task
 
 

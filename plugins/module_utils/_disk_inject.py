@@ -9,21 +9,21 @@ from typing import Any
 
 from . import _ext
 from ._debugfs import DEBUGFS, Filesystem
-from ._disk_build import find_tool
 from ._disk_content import secret_identity_of
 from ._disk_extents import import_extents
 from ._disk_job import DiskJob, find_disk
 from ._disk_layout import HEAD, Layout, Unsuitable, layout_around, partition_of
 from ._disk_local import LocalPartition, read_head
 from ._disk_rewrite import add_leftovers, foretell, known, plan_rewrite, refuse_busy
-from ._disk_stream import Transfer
 from ._errors import XenError
 from ._guest_files import INPUTS, add_files, check_inputs
 from ._lookup import Found, View
 from ._partition import SECTOR
 from ._plan import Plan
 from ._render_devices import vdi
-from ._vdi import refuse_without_room
+from ._tool import find_tool
+from ._transfer import Transfer
+from ._vdi_size import refuse_without_room
 
 # On a disk: salt and hash of what was written into it, and of the partition.
 INJECTED = "xen_ansible:injected"

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._device_job import load_vm
 from ._device_names import device_number, number_or_none
-from ._devices import load_vm
 from ._disk_content import is_unfinished
-from ._disk_stream import Transfer
-from ._disk_swap import REPLACES, REWRITES, Place, has_begun, lost_disk, missing_places, places_of
+from ._disk_swap import REWRITES, Place, has_begun, lost_disk, missing_places, places_of
 from ._errors import Ambiguous, NotFound, XenError
 from ._lookup import Found, Record, View
 from ._plan import Plan, Values
-from ._render_devices import vdi
-from ._vdi import disk_size
+from ._render_devices import REPLACES, vdi
+from ._transfer import Transfer
 from ._vdi_find import BY_NAME, get_sr
+from ._vdi_size import disk_size
 
 SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "name": {"type": "str"},

@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._codec import format_bytes
-from ._disk_build import Extent
 from ._errors import XenError
 from ._ext import Superblock
+from ._extent import Extent
 from ._partition import EXTENDED, MOST_SECTORS, PROTECTIVE, SECTOR, Gpt, Partition, PartitionError, is_gpt, mbr_of, parse_mbr
 
 # What is read of a disk to see what it is: tables, and the superblock of a partition that begins within the first MiB or two.

@@ -12,10 +12,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ._disk_build import Extent, file_extents, trimmed
-from ._disk_extents import exported
 from ._disk_layout import HEAD, TABLES, Layout
+from ._disk_read import exported
 from ._errors import XenError
+from ._extent import Extent, file_extents, trimmed
 from ._private import new_file, new_folder, remove, write_at
 from ._task import client_task
 from ._transfer import Deadline, Request, Session

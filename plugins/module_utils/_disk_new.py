@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._device_job import Job
 from ._device_steps import Disk
-from ._devices import Job
 from ._disk_extents import import_extents
 from ._disk_former import replacing
 from ._lookup import Found, Record
 from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNFINISHED, vdi
 from ._run import marked, run_of
 from ._storage_full import explained
-from ._vdi import is_exact, refuse_without_room
 from ._vdi_find import sr_or_default
+from ._vdi_size import is_exact, refuse_without_room
 
 # Of a new disk nobody knows these before it exists.
 UNBORN = {"managed": True, "missing": False, "is_a_snapshot": False, "snapshot_of": "", "VBDs": [], "physical_utilisation": 0}

@@ -9,20 +9,20 @@ from typing import Any
 
 from . import _ext
 from ._codec import format_bytes
-from ._disk_build import Extent
 from ._disk_extents import import_extents
 from ._disk_job import DiskJob, find_disk
 from ._disk_layout import Layout, Unsuitable, layout_of
 from ._disk_local import LocalPartition, read_head
 from ._disk_rewrite import add_leftovers, foretell, known, plan_rewrite, refuse_busy
 from ._disk_shrink import plan_shrink
-from ._disk_stream import Transfer
 from ._errors import XenError
+from ._extent import Extent
 from ._lookup import Found, View
 from ._plan import Plan
 from ._render_devices import vdi
 from ._task import run_task
-from ._vdi import grows_to, is_exact, refuse_without_room
+from ._transfer import Transfer
+from ._vdi_size import grows_to, is_exact, refuse_without_room
 
 RESIZE_OPTIONS: dict[str, dict[str, Any]] = {
     "mode": {"type": "str", "choices": ["grow", "auto_configure", "shrink_copy"], "default": "grow"},

@@ -14,16 +14,16 @@ from typing import Any
 
 from ._codec import format_bytes
 from ._disk_job import DiskJob
-from ._disk_stream import Transfer
-from ._disk_swap import PLACES, REPLACES, REWRITES, Place, add_return, add_swap, places_of, refuse_awake, written
+from ._disk_swap import PLACES, REWRITES, Place, add_return, add_swap, places_of, refuse_awake, written
 from ._errors import XenError
 from ._lookup import Found, Record
 from ._plan import Values
-from ._render_devices import vdi
+from ._render_devices import REPLACES, vdi
 from ._storage_full import explained
 from ._task import run_task
-from ._vdi import is_exact
+from ._transfer import Transfer
 from ._vdi_find import names_of, refuse_in_use
+from ._vdi_size import is_exact
 
 # Of the result, what is the same for a clone, or is known before it exists.
 FORETOLD = ("name", "description", "sr", "type", "sharable", "read_only", "tags", "disk_type", "owner", "content", "managed", "is_snapshot")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 from . import _ext
 from ._codec import format_bytes
-from ._disk_build import Extent
 from ._disk_content import Content, identity_of, is_unfinished, mark_of
 from ._disk_extents import import_extents
 from ._disk_job import DiskJob
@@ -18,13 +17,14 @@ from ._disk_local import LocalPartition
 from ._disk_rewrite import refuse_busy
 from ._disk_swap import ON_THE_WAY
 from ._errors import XenError
+from ._extent import Extent
 from ._lookup import Found, Record
-from ._render_devices import CONTENT, UNFINISHED, vdi
+from ._render_devices import CONTENT, UNBORN, UNFINISHED, vdi
 from ._run import marked
 from ._storage_full import explained
 from ._task import run_task
-from ._vdi import UNBORN, is_exact, refuse_without_room
 from ._vdi_find import BY_NAME, get_sr, one_or_none
+from ._vdi_size import is_exact, refuse_without_room
 
 KIND = "shrunk"
 

@@ -9,27 +9,14 @@ success for a stream that is too short, so what is sent is counted here (recordi
 from __future__ import annotations
 
 import os
-import struct
 import time
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from ._errors import XenError
 from ._raw_file import BLOCK, RawFile, Span, read_at, refuse_changed
 from ._task import client_task, wait_for_task
-from ._transfer import Deadline, Request, Session
-
-# One chunk: offset, length, then that many bytes. The end is a chunk at 0 of length 0.
-CHUNK_HEADER = struct.Struct("<QI")
-CHUNK = 4 * 1024 * 1024
-
-
-class Transfer(NamedTuple):
-    """What went over the network, of how much, in what time."""
-
-    bytes_sent: int
-    bytes_total: int
-    seconds: float
+from ._transfer import CHUNK, CHUNK_HEADER, Deadline, Request, Session, Transfer
 
 
 def import_raw(session: Session, vdi: str, raw: RawFile, disk_size: int, *, whole: bool, timeout: float) -> Transfer:

@@ -17,18 +17,14 @@ from ._device_names import number_or_none
 from ._errors import XenError
 from ._lookup import Caller, Found, Record, View
 from ._plan import Plan
+from ._render_devices import REPLACES, VBD_FIELDS
 
 # On the source and its clone: the uuid of the source.
 REWRITES = "xen_ansible:rewrites"
-# On what took the place of a disk: its uuid.
-REPLACES = "xen_ansible:replaces"
 # On both: the attachments of the source, as JSON, the VM by its uuid.
 PLACES = "xen_ansible:places"
 # A copy of a disk is not on its way to a place.
 ON_THE_WAY = {REWRITES, REPLACES, PLACES}
-VBD_FIELDS = (
-    "VM", "userdevice", "bootable", "mode", "type", "unpluggable", "empty", "other_config", "qos_algorithm_type", "qos_algorithm_params",
-)  # fmt: skip
 # A disk may not exist yet when the step is planned that needs it.
 Reference = Callable[[], str]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ._device_job import load_vm
 from ._device_names import device_number, number_or_none
-from ._devices import load_vm
-from ._disk_extents import exported
+from ._disk_read import exported
 from ._errors import NotFound, XenError
 from ._export_record import read_record
 from ._image_file import read_digest

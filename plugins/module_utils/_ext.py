@@ -12,8 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from ._disk_build import Tool, find_tool
 from ._errors import XenError
+from ._tool import Tool, find_tool
 
 E2FSCK = Tool("e2fsck", "e2fsprogs", "e2fsprogs")
 RESIZE2FS = Tool("resize2fs", "e2fsprogs", "e2fsprogs")

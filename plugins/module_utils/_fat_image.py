@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ._disk_build import MKFS_VFAT, Tool, find_tool
+from ._disk_build import MKFS_VFAT
 from ._errors import XenError
 from ._private import new_file, private_folder
+from ._tool import Tool, find_tool
 
 MMD = Tool("mmd", "mtools", "mtools")
 MCOPY = Tool("mcopy", "mtools", "mtools")

@@ -10,12 +10,13 @@ from typing import Any
 
 from . import _partition
 from ._codec import format_bytes, parse_bytes
+from ._device_job import Job
 from ._device_names import number_or_none
 from ._device_steps import Wanted
-from ._devices import Job
-from ._disk_build import FILESYSTEMS, Extent, filesystem_disk, swap_disk, swap_page
+from ._disk_build import FILESYSTEMS, filesystem_disk, swap_disk, swap_page
 from ._disk_content import Content, identity_of, kind_of
 from ._errors import XenError
+from ._extent import Extent
 from ._generated import check_filesystem, partition_type, size_of, vm_name
 from ._image_types import LARGE_PIECE, ephemeral_sizes
 

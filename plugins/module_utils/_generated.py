@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._codec import format_bytes, parse_bytes
+from ._device_job import Job, start
 from ._device_names import device_number
 from ._device_steps import Wanted, bytes_sent
-from ._devices import Job, start
 from ._disk_at_device import DISK_OPTIONS, plan_absent, plan_disk
 from ._disk_build import FILESYSTEMS, check_tools
 from ._errors import XenError
 from ._options import Spec, one_of_vm, state, timeout, vm_selector
 from ._plan import Plan, Values
-from ._plug import Session
+from ._task import Session
 
 # A VHD, and an MBR, end near 2 TiB (facts §3.6).
 LARGEST = 2040 * 1024**3

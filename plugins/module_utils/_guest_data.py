@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ._devices import load_vm
+from ._device_job import load_vm
 from ._errors import XenError
 from ._lookup import Caller, Found, Record, View
 from ._plan import Plan, Values

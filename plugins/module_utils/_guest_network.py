@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ._device_job import load_vm
 from ._device_names import mac_address, number_or_none
-from ._devices import load_vm
 from ._errors import XenError
 from ._guest_data import NETWORKING, decoded, plan_keys
 from ._lookup import Caller, Record, View

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import _partition, _vhd
-from ._disk_build import Extent, trimmed
 from ._errors import XenError
+from ._extent import Extent, trimmed
 from ._image_bytes import FOOTER, PIECE, Bytes
 
 AMI_OFFSET = _partition.AMI_START * _partition.SECTOR

@@ -14,8 +14,8 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from ._disk_build import PAGE, Extent, file_extents, trimmed
 from ._errors import XenError
+from ._extent import PAGE, Extent, file_extents, trimmed
 from ._private import write_at
 from ._qcow2_file import write_image
 from ._vhd import FOOTER, VhdError

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-from ._disk_swap import REPLACES
 from ._image_absent import is_unfinished, plan_destroy
 from ._image_cache import named
 from ._image_place import Target
 from ._image_upload import ImageJob
 from ._lookup import Found, Record
-from ._render_devices import CONTENT, UNFINISHED
+from ._render_devices import CONTENT, REPLACES, UNFINISHED
 
 
 def add_note(job: ImageJob, target: Target, former: Found | None) -> None:

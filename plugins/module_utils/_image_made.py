@@ -7,14 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ._codec import format_bytes
-from ._disk_swap import REPLACES
 from ._errors import XenError
 from ._image_cache import ensure_cached, remove_leftover
 from ._image_clone import clone
 from ._image_place import Target
 from ._image_upload import CACHED_TIME, IMAGE_ID, ImageJob, create, finish, upload
 from ._lookup import NULL, Found
-from ._render_devices import CONTENT, DISK_TYPE, OWNER
+from ._render_devices import CONTENT, DISK_TYPE, OWNER, REPLACES
 from ._run import CACHED, CACHED_BY
 from ._storage_full import explained
 from ._task import run_task

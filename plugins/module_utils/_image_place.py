@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
+from ._device_job import load_vm
 from ._device_names import device_number, number_or_none
-from ._device_steps import CREATED
-from ._devices import load_vm
 from ._errors import XenError
 from ._image_upload import ImageJob
 from ._lookup import Found
 from ._plan import Values
 from ._plug import hotplug
-from ._vdi import disk_size
+from ._render_devices import CREATED
+from ._vdi_size import disk_size
 
 
 class Target:

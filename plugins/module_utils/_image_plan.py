@@ -18,9 +18,9 @@ from ._image_place import Target, plan_attachment
 from ._image_upload import BLANK, ImageJob, refuse_smaller
 from ._lookup import Found, Record, View
 from ._plan import Plan, Values
-from ._render_devices import CONTENT, DISK_TYPE, UNFINISHED, vdi
-from ._vdi import UNBORN, data_at_least, grows_to, is_exact, refuse_without_room, rounding
+from ._render_devices import CONTENT, DISK_TYPE, UNBORN, UNFINISHED, vdi
 from ._vdi_find import one_or_none, refuse_in_use, sr_or_default
+from ._vdi_size import data_at_least, grows_to, is_exact, refuse_without_room, rounding
 
 IMAGE_OPTIONS: dict[str, dict[str, Any]] = {
     "image": {"type": "str"},

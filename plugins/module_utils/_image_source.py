@@ -19,13 +19,14 @@ from contextlib import ExitStack, contextmanager
 from io import BytesIO
 
 from . import _qcow2, _tar, _vhd
-from ._disk_build import file_extents, find_tool
 from ._errors import XenError
+from ._extent import file_extents
 from ._image_bytes import FOOTER, Bytes, Comparison, Origin, opened_file
 from ._image_extents import Ended, Image, bare, fixed_size, made_of, then
 from ._image_kind import BARE, HEAD, kind_of
 from ._image_packed import Packed
 from ._image_url import last_bytes, opened_url, spooled
+from ._tool import find_tool
 from ._transfer import Deadline
 from ._unpack import ZSTD, packed_as, unpacker
 from ._vhd_chain import Chain

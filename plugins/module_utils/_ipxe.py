@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ._device_job import Job
 from ._device_steps import Wanted
-from ._devices import Job
-from ._disk_build import Extent, trimmed
 from ._disk_content import Content, identity_of
 from ._errors import XenError
+from ._extent import Extent, trimmed
 from ._iso_image import Boot, iso_image, read_iso
 
 IPXE_OPTIONS: dict[str, dict[str, Any]] = {

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ._errors import Ambiguous, Immutable, XenError
+from ._interim import PORT_ID
 from ._lookup import Caller, Found, Record, View, records_by_ref
 from ._plan import Plan
 
 VLAN_OPTIONS = {"vlan": {"type": "int"}, "device": {"type": "str"}}
-# The name of an interim network keeps ten characters of the port's id, so ports may share a name: the whole id
-# is stored and matched (driver-operations §12.1).
-PORT_ID = "xen_ansible:port_id"
 NAME_LENGTH = 14
 UNTAGGED = -1
 

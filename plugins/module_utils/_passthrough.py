@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ._devices import Job, load_vm, only_one
+from ._device_job import Job, load_vm, only_one
 from ._errors import XenError
 from ._lookup import Caller, Found, Record, View, is_null, looks_like_uuid
 from ._plan import Plan, Values

@@ -4,26 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from ._errors import ApiError
-from ._task import run_task
+from ._task import Session, run_task
 
 # What may pass by itself: a guest that starts loads its drivers, and one that is busy lets a disk go later.
 WORTH_A_RETRY = {"plug": {"VM_MISSING_PV_DRIVERS"}, "unplug": {"DEVICE_DETACH_REJECTED", "INTERNAL_ERROR", "VM_MISSING_PV_DRIVERS"}}
 # What says that it is done.
 SETTLED = {"plug": "DEVICE_ALREADY_ATTACHED", "unplug": "DEVICE_ALREADY_DETACHED"}
 MOMENT = 1.0
-
-
-class Session(Protocol):
-    """What is needed of a session here."""
-
-    http: Any
-
-    def call(self, method: str, *arguments: Any) -> Any: ...
-
-    def failure(self, details: Any) -> ApiError: ...
 
 
 def hotplug(session: Session, xen_class: str, verb: str, ref: str, vm: str, *, timeout: float, retries: int, what: str) -> None:

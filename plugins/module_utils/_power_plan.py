@@ -17,7 +17,7 @@ from ._power import NEW_DOMAIN, STARTS, SUMMARIES, Acts, acts
 from ._run import RUN
 from ._task import Session
 from ._vm import POWER_STATES, find_vm, missing_vm
-from ._wait import READY, readiness, wait_for_guest
+from ._wait_guest import READY, readiness, wait_for_guest
 
 STATES = ("running", "halted", "suspended", "paused", "rebooted")
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -15,8 +15,8 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ._disk_build import PIECE, Extent
 from ._errors import XenError
+from ._extent import PIECE, Extent
 from ._vhd import LARGEST
 
 MAGIC = b"QFI\xfb"

@@ -14,8 +14,8 @@ import zlib
 from array import array
 from collections.abc import Iterable
 
-from ._disk_build import Extent
 from ._errors import XenError
+from ._extent import Extent
 from ._qcow2 import COMPRESSED, HEADER, HEADER_3, MAGIC
 
 # 64 KiB is what qemu-img makes; beyond 256 GiB larger clusters keep the tables below 32 MiB.

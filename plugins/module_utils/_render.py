@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._lookup import Record, View
+from ._vdi_size import FILE_TYPES
 
 
 def network(record: Record, view: View) -> dict[str, Any]:
@@ -73,10 +74,6 @@ def _pbd(record: Record, view: View, repository: Record) -> dict[str, Any]:
         "attached": record["currently_attached"],
         "path": sr_path(repository, record),
     }
-
-
-# Types whose disks are files below a mount point in dom0 (driver-operations §5.6; file types of the sm project).
-FILE_TYPES = {"ext", "nfs", "smb", "cephfs", "glusterfs", "xfs", "zfs", "file"}
 
 
 def sr_path(repository: Record, pbd: Record) -> str | None:

@@ -9,6 +9,9 @@ from typing import Any
 from ._device_names import number_or_none
 from ._lookup import Record, View, is_null
 
+# Of a new disk nobody knows these before it exists; a transfer or resize changes what it takes.
+UNBORN = {"uuid": "", "managed": True, "missing": False, "is_a_snapshot": False, "snapshot_of": "", "VBDs": [], "physical_utilisation": 0}
+
 # Fingerprint of what was written to a disk, or UNFINISHED while it is being written (driver-operations §0).
 CONTENT = "xen_ansible:content"
 UNFINISHED = "unfinished"
@@ -17,6 +20,13 @@ DISK_TYPE = "nova_disk_type"
 OWNER = "nova_instance_uuid"
 # On a VBD: this is a network volume, which does not belong to the VM and outlives it (driver-operations §2).
 VOLUME = "osvol"
+# On a disk that takes the place of another: the uuid of that one, until it is gone.
+REPLACES = "xen_ansible:replaces"
+# What makes an attachment what it is: the fields that VBD.create takes, but for its disk.
+VBD_FIELDS = (
+    "VM", "userdevice", "bootable", "mode", "type", "unpluggable", "empty", "other_config", "qos_algorithm_type", "qos_algorithm_params",
+)  # fmt: skip
+CREATED = (*VBD_FIELDS, "VDI")
 
 
 def vbd(record: Record, view: View) -> dict[str, Any]:

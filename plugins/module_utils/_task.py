@@ -35,6 +35,7 @@ class Session(Protocol):
     """What is needed of a session here."""
 
     http: Any
+    ref: str
 
     def call(self, method: str, *arguments: Any) -> Any: ...
 
@@ -108,6 +109,7 @@ class _Watch:
                 return None
 
     def _next(self, seconds: float) -> dict[str, Any] | None:
+        before = self._session.ref
         first = not self._token
         answer = self._session.call("event.from", [f"task/{self._task}"], self._token, float(seconds))
         self._token = answer["token"]
@@ -116,7 +118,7 @@ class _Watch:
                 raise XenError("somebody removed the task that was waited for; look at the pool and run the task again")
             record: dict[str, Any] = event["snapshot"]
             return record
-        if first:  # An existing task is reported at once, so this one is gone: the call says so.
+        if first or self._session.ref != before:  # An existing task is reported at once, so this one is gone: the call says so.
             gone: dict[str, Any] = self._session.call("task.get_record", self._task)
             return gone
         return None

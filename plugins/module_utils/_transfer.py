@@ -6,15 +6,20 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 from urllib.parse import urlencode
 
 from ._errors import ApiError, TimedOut, XenError
 from ._http import HttpOptions, open_connection
 from ._task import wait_for_task
+
+# One chunk: offset, length, then that many bytes. The end is a chunk at 0 of length 0.
+CHUNK_HEADER = struct.Struct("<QI")
+CHUNK = 4 * 1024 * 1024
 
 READ = 1024 * 1024
 MOST_REDIRECTS = 3
@@ -151,3 +156,11 @@ class Request:
             if error.code != "TASK_CANCELLED":  # That is our own doing, after REASON_GRACE.
                 raise
         raise XenError(f"the transfer of the disk failed: {what}; look at the host, and run the task again")
+
+
+class Transfer(NamedTuple):
+    """What went over the network, of how much, in what time."""
+
+    bytes_sent: int
+    bytes_total: int
+    seconds: float

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ._errors import XenError
 from ._lookup import Found, Record
-from ._render_devices import vdi
+from ._render_devices import UNBORN, vdi
 from ._transfer_steps import (
     TransferJob,
     add_base_mark,
@@ -29,8 +29,8 @@ from ._transfer_steps import (
     new_record,
     snapshots,
 )
-from ._vdi import UNBORN, is_exact
 from ._vdi_find import names_of, users
+from ._vdi_size import is_exact
 
 UNTOLD = ("used", "other_config")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._codec import format_bytes
-from ._disk_extents import exported, import_extents
+from ._disk_extents import import_extents
 from ._disk_job import TRANSFERRED, DiskJob
 from ._disk_local import disk_extents
-from ._disk_stream import Transfer
+from ._disk_read import exported
 from ._disk_swap import ON_THE_WAY
 from ._errors import XenError
 from ._lookup import Found, Record, View
@@ -21,7 +21,8 @@ from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._run import marked
 from ._storage_full import explained
 from ._task import run_task
-from ._vdi import data_at_least, refuse_without_room
+from ._transfer import Transfer
+from ._vdi_size import data_at_least, refuse_without_room
 from ._vhd_reader import SparseReader
 
 # On the new disk until it is complete: the uuid of the snapshot that it holds, and of those before.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from ._disk_build import Tool, find_tool
 from ._errors import XenError
+from ._tool import Tool, find_tool
 
 Read = Callable[[int], bytes]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._device_job import Job, find_number, what_is_at
 from ._device_names import device_number, number_or_none
-from ._devices import Job
 from ._errors import XenError
 from ._lookup import Found, Record
 from ._render_devices import VOLUME
@@ -93,19 +93,6 @@ def _refuse_read_only(job: Job, vdi: Record, mode: str) -> None:
             f"disk {vdi['name_label']!r} cannot be plugged read-only into VM {job.vm['name_label']!r}, an HVM guest that runs; "
             "attach it with plugged false, which the guest sees after its next start, give an ISO to xen_cd, or halt the VM"
         )
-
-
-def find_number(job: Job, number: int) -> Found | None:
-    """The VBD with this device number, however its number was written."""
-    return next((item for item in job.devices.items() if number_or_none(item[1]["userdevice"]) == number), None)
-
-
-def what_is_at(job: Job, record: Record) -> str:
-    """For messages: what a VBD holds."""
-    if record["type"] == "CD":
-        return "a CD drive"
-    disk = job.view.record("VDI", record["VDI"])
-    return f"disk {disk['name_label']!r}" if disk else "a disk that is gone"
 
 
 def free_device(job: Job, preferred: int | None = None) -> int:

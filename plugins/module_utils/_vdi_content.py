@@ -8,13 +8,14 @@ import os
 from typing import Any
 
 from ._disk_export import export_file
-from ._disk_stream import Transfer, import_raw
+from ._disk_stream import import_raw
 from ._errors import XenError
 from ._lookup import Record, View
 from ._raw_file import RawFile
 from ._render_devices import CONTENT, UNFINISHED, vdi
 from ._storage_full import explained
 from ._task import run_task
+from ._transfer import Transfer
 from ._vdi import VdiJob, refuse_too_large
 from ._vdi_find import refuse_in_use, users
 

@@ -19,8 +19,9 @@ from ._run import RUN, marked, run_of
 from ._settings import changes, refuse_immutable
 from ._storage_full import explained
 from ._task import run_task
-from ._vdi import SOURCE, VdiJob, data_at_least, grows_to, is_exact, other_config, refuse_without_room
+from ._vdi import SOURCE, VdiJob, other_config
 from ._vdi_find import find_vdi, get_sr, get_vdi, names_of, users
+from ._vdi_size import data_at_least, grows_to, is_exact, refuse_without_room
 
 
 def plan_copy(job: VdiJob) -> None:

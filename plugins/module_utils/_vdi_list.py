@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._device_job import load_vm
 from ._device_names import device_number, number_or_none
-from ._devices import load_vm
 from ._errors import NotFound, XenError
 from ._lookup import Caller, Record, View, is_null
 from ._plan import Plan

@@ -13,13 +13,14 @@ from ._errors import NotFound, XenError
 from ._lookup import Record, View
 from ._plan import Plan, Values
 from ._raw_file import scan
-from ._render_devices import CONTENT, UNFINISHED, vdi
+from ._render_devices import CONTENT, UNBORN, UNFINISHED, vdi
 from ._settings import Setting, changes, first_values, refuse_immutable
 from ._task import run_task
-from ._vdi import UNBORN, VdiJob, find_disk, grows_to, is_exact, other_config, refuse_too_large, refuse_without_room
+from ._vdi import VdiJob, find_disk, other_config, refuse_too_large
 from ._vdi_content import TOUCHED, fill, is_left_over, plan_content, plan_export
 from ._vdi_copy import plan_copy, refuse_incomplete
 from ._vdi_find import names_of, refuse_in_use, users
+from ._vdi_size import grows_to, is_exact, refuse_without_room
 
 
 def planner(fields: tuple[Setting, ...]) -> Callable[[Any, dict[str, Any]], Plan]:

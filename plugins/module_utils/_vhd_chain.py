@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ._disk_build import Extent
+from ._extent import Extent
 from ._vhd import DIFFERENCING, SECTOR, VHD_BLOCK, VhdError
 from ._vhd_reader import SparseReader
 

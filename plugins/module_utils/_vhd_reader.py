@@ -11,7 +11,7 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator
 
-from ._disk_build import Extent
+from ._extent import Extent
 from ._vhd import FIXED, FOOTER, HEADER, SECTOR, UNUSED, VHD_BLOCK, Footer, Header, VhdError
 
 Read = Callable[[int], bytes]

@@ -8,11 +8,11 @@ import ipaddress
 from typing import Any
 
 from ._codec import Codec
+from ._device_job import Job, only_one
 from ._device_names import mac_address, number_or_none
-from ._devices import Job, only_one
 from ._errors import XenError
+from ._interim import is_interim
 from ._lookup import Found, Record, looks_like_uuid
-from ._network import PORT_ID
 from ._task import run_task
 
 VIF_OPTIONS: dict[str, dict[str, Any]] = {
@@ -23,8 +23,6 @@ VIF_OPTIONS: dict[str, dict[str, Any]] = {
 }
 # The rate of the algorithm "ratelimit"; 0 is no limit.
 KBPS = Codec({"type": "int"}, encode=lambda kbps: {"kbps": str(kbps)} if kbps else {}, decode=lambda params: int(params.get("kbps", 0)))
-# Names that the old driver gave the network of one virtual port (driver-operations §12.1).
-INTERIM_PREFIX = "net-"
 
 
 def prepare_vif(params: dict[str, Any]) -> dict[str, Any]:
@@ -152,9 +150,3 @@ def _network_left(job: Job, vif: Record | None) -> Found | None:
     records = job.view.load("network", {"uuid": text}) if looks_like_uuid(text) else {}
     records = records or job.view.load("network", {"name_label": text})
     return next(iter(records.items())) if len(records) == 1 else None
-
-
-def is_interim(network: Record) -> bool:
-    """Whether a network was made for one virtual port, by us or by the old driver."""
-    marks = network["other_config"]
-    return PORT_ID in marks or (network["name_label"].startswith(INTERIM_PREFIX) and marks.get("assume_network_is_shared") == "true")

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from ._errors import ApiError, XenError
+from ._interim import is_interim
 from ._lookup import Found, View
 from ._plan import Plan
 from ._task import Session, run_task
-from ._vif import is_interim
 from ._vm import word
 from ._vm_disks import kept_disks, own_disks, owned_disks
 

@@ -108,6 +108,8 @@ class Session:
                     raise
                 self._logins_left -= 1
                 self.ref = self._log_in_here(self._credentials)
+                if method == "event.from":  # No token tells what went while nobody listened: how everything is, and without waiting.
+                    marked[1:] = ["", 0.0]
 
     def _is_over(self, error: ApiError) -> bool:
         """Whether it was our own session that the pool does not know, and another one may be opened."""

@@ -8,6 +8,7 @@ only as often as the forks come round; nobody can be below it, and it is shown b
 
 What does nothing is a true assertion for what runs on the controller or is skipped, and `ansible.builtin.ping` for a module, under as many
 names as there are modules: Ansible packs each module once in a run, which is a sixth of a second that a single VM feels.
+A single VM takes seconds, in which two runs of the same differ by a tenth: it is measured three times, and the median counts.
 Round trips are bounded by `measure_round_trips`; here one VM in the run uploads the image, and others wait for it.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +27,7 @@ from ansible.modules import ping
 from .played import ROOT, Played, play
 from .served import Served
 
-COUNTS = (1, 10, 100)
+TIMES = {1: 3, 10: 1, 100: 1}  # how often each number of VMs is measured
 FORKS = 5
 LOGIN, START = 0.4, 2.0
 RATIO, REPEAT_MOST = 1.4, 20
@@ -84,7 +86,8 @@ def per_vm(calls: list[dict[str, Any]], count: int) -> float:
     return sum(not call["method"].startswith(ONCE) for call in calls) / count
 
 
-def measure(count: int) -> bool:
+def measure(count: int) -> tuple[float, bool]:
+    """The ratio to the floor, and whether all that is no matter of time is as it has to be."""
     with (
         TemporaryDirectory(prefix="bench-") as name,
         Served("--world", "three_hosts", "--latency", f"session.login_with_password={LOGIN}s,VM.start={START}s", log=True) as served,
@@ -105,14 +108,22 @@ def measure(count: int) -> bool:
     summed, side_by_side = nothing + count * START, nothing + math.ceil(count / forks) * START
     uploads = sum(call["method"] == "PUT /import_raw_vdi" for call in calls) - count  # beside the swap disk of each VM
     sessions = max(peak_of_sessions(calls), peak_of_sessions(repeated))
-    good = done.seconds <= RATIO * summed and per_vm(repeated, count) <= REPEAT_MOST
-    good &= (writes, again.changed, uploads) == (0, 0, 1) and sessions <= forks
+    ratio = done.seconds / summed
+    good = per_vm(repeated, count) <= REPEAT_MOST and (writes, again.changed, uploads) == (0, 0, 1) and sessions <= forks
     print(
-        f"{count:>5}{forks:>6}{done.seconds:>9.1f}{summed:>8.1f}{done.seconds / summed:>7.2f}{side_by_side:>9.1f}{done.seconds / side_by_side:>7.2f}"
+        f"{count:>5}{forks:>6}{done.seconds:>9.1f}{summed:>8.1f}{ratio:>7.2f}{side_by_side:>9.1f}{done.seconds / side_by_side:>7.2f}"
         f"{uploads:>9}{per_vm(calls, count):>10.1f}{again.seconds:>11.1f}{per_vm(repeated, count):>10.1f}"
-        f"{again.changed:>9}{writes:>8}{sessions:>10}  {'ok' if good else 'MISSED'}",
+        f"{again.changed:>9}{writes:>8}{sessions:>10}  {'' if good else 'MISSED'}",
         flush=True,
     )
+    return ratio, good
+
+
+def measured(count: int, times: int) -> bool:
+    results = [measure(count) for _time in range(times)]
+    median = statistics.median(ratio for ratio, _good in results)
+    good = median <= RATIO and all(good for _ratio, good in results)
+    print(f"{count:>5}{'median' if times > 1 else '':>23}{median:>7.2f}  {'ok' if good else 'MISSED'}", flush=True)
     return good
 
 
@@ -122,5 +133,5 @@ def main() -> bool:
         f"{'uploads':>9}{'trips/VM':>10}{'repeat, s':>11}{'trips/VM':>10}{'changed':>9}{'writes':>8}{'sessions':>10}"
     )
     print(f"{'':>28}{f'≤ {RATIO}':>7}{'':>16}{'1':>9}{'':>21}{f'≤ {REPEAT_MOST}':>10}{'0':>9}{'0':>8}{'≤ forks':>10}")
-    results = [measure(count) for count in COUNTS]  # each is shown, also when one before it was missed
+    results = [measured(count, times) for count, times in TIMES.items()]  # each is shown, also when one before it was missed
     return all(results)

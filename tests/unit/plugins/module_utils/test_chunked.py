@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_extents, _disk_stream
-from ansible_collections.xapi.xenserver.plugins.module_utils._disk_build import Extent
 from ansible_collections.xapi.xenserver.plugins.module_utils._errors import TimedOut, XenError
+from ansible_collections.xapi.xenserver.plugins.module_utils._extent import Extent
 from ansible_collections.xapi.xenserver.plugins.module_utils._raw_file import scan
 
 MIB = 2**20

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_build, _partition
+from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_build, _extent, _partition, _tool
 from ansible_collections.xapi.xenserver.plugins.module_utils._errors import XenError
 
 MIB = 1024 * 1024
@@ -29,7 +29,7 @@ def tool(name: str, package: str) -> str:
     return path
 
 
-def written(path: Path, size: int, extents: Iterable[_disk_build.Extent]) -> int:
+def written(path: Path, size: int, extents: Iterable[_extent.Extent]) -> int:
     """Write the extents into a sparse file; returns how many bytes they were."""
     sent = 0
     with path.open("wb") as file:
@@ -108,7 +108,7 @@ def test_large_ext4_is_cheap(tmp_path: Path) -> None:
     tool("mke2fs", "e2fsprogs")
     with _disk_build.filesystem_file(200 * GIB - START, "ext4", "ephemeral") as path:
         assert path.stat().st_blocks * 512 <= 64 * MIB
-        assert sum(len(extent.data) for extent in _disk_build.file_extents(path)) <= 32 * MIB
+        assert sum(len(extent.data) for extent in _extent.file_extents(path)) <= 32 * MIB
 
 
 def test_partition_without_filesystem(tmp_path: Path) -> None:
@@ -127,14 +127,14 @@ def test_partition_without_filesystem(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_sent(filesystem: str, label: str, size: int, words: str) -> None:
-    sent: list[_disk_build.Extent] = []
+    sent: list[_extent.Extent] = []
     with pytest.raises(XenError, match=words):
         sent.extend(_disk_build.filesystem_disk(size, filesystem, label=label))
     assert sent == []
 
 
 def test_missing_tool_is_named_with_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_disk_build, "SBIN", ())
+    monkeypatch.setattr(_tool, "SBIN", ())
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(XenError, match=r"mkfs.xfs is missing on the controller; install the package xfsprogs"):
         _disk_build.check_tools("xfs")
@@ -146,4 +146,4 @@ def test_file_extents_skip_holes_and_zero_pages(tmp_path: Path) -> None:
         file.truncate(100 * MIB)
         os.pwrite(file.fileno(), bytes(MIB), 10 * MIB)
         os.pwrite(file.fileno(), b"x", 50 * MIB + 5000)
-    assert [(e.offset, len(e.data)) for e in _disk_build.file_extents(path)] == [(50 * MIB + 4096, 4096)]
+    assert [(e.offset, len(e.data)) for e in _extent.file_extents(path)] == [(50 * MIB + 4096, 4096)]

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.xapi.xenserver.plugins.module_utils import _qcow2_file
-from ansible_collections.xapi.xenserver.plugins.module_utils._disk_build import Extent
 from ansible_collections.xapi.xenserver.plugins.module_utils._errors import XenError
+from ansible_collections.xapi.xenserver.plugins.module_utils._extent import Extent
 from ansible_collections.xapi.xenserver.plugins.module_utils._qcow2 import Header, Qcow2Error, Reader
 from ansible_collections.xapi.xenserver.plugins.module_utils._qcow2_file import write_image
 

@@ -124,6 +124,26 @@ class TestClientTask:
         with pytest.raises(ApiError, match="the task this task worked on is gone"):
             wait_for_task(session, "OpaqueRef:none", timeout=5, what="nothing")
 
+    def test_a_task_that_a_restart_took_while_it_was_waited_for(self, session: Session, simulator: Simulator) -> None:
+        """The toolstack forgets tasks and sessions; no event tells of either, and the session is opened anew."""
+        task = session.call("task.create", "transfer", "")
+
+        async def restart() -> None:
+            simulator.engine.restart()
+
+        def restart_when_listened() -> None:
+            while [call.method for call in simulator.calls].count("event.from") < 1:  # the second one is blocked then, or about to be
+                time.sleep(0.01)
+            simulator.run(restart())
+
+        restarting = threading.Thread(target=restart_when_listened)
+        restarting.start()
+        started = time.monotonic()
+        with pytest.raises(ApiError, match="the task this task worked on is gone"):
+            wait_for_task(session, task, timeout=60, what="the transfer")
+        restarting.join()
+        assert time.monotonic() - started < 10
+
     def test_a_task_that_vanishes_while_waited_for(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
         task = session.call("task.create", "transfer", "")
         original = session.call

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_build
+from ansible_collections.xapi.xenserver.plugins.module_utils import _tool
 from simulator import Simulator
 
 from ..conftest import Run
@@ -56,7 +56,7 @@ def test_is_told_before_anything_is_made(
     if module == "xen_image":
         (tmp_path / params["image"]).write_bytes(ZSTD)
         params = {**params, "image": str(tmp_path / params["image"])}
-    monkeypatch.setattr(_disk_build, "SBIN", ())
+    monkeypatch.setattr(_tool, "SBIN", ())
     monkeypatch.setenv("PATH", str(all_but(tool, tmp_path / "bin")))
     outcome = run(module, **params)
     assert outcome.failed
@@ -75,7 +75,7 @@ def all_but(missing: str, folder: Path) -> Path:
 
 def test_every_program_that_is_looked_for_is_tried_here() -> None:
     """A program that is added to the modules is added above."""
-    folder = Path(str(_disk_build.__file__)).parent
+    folder = Path(str(_tool.__file__)).parent
     declared = {
         line.split('Tool("')[1].split('"')[0] for path in folder.glob("*.py") for line in path.read_text(encoding="utf-8").splitlines() if 'Tool("' in line
     }

@@ -269,7 +269,7 @@ def test_suspended_vm_keeps_its_disks(resize: Run, simulator: Simulator) -> None
 
 def test_missing_tool_is_named_first(resize: Run, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(simulator.session(), filesystem_disk(tmp_path / "made", SIZE), "data")
-    monkeypatch.setattr("ansible_collections.xapi.xenserver.plugins.module_utils._disk_build.SBIN", ())
+    monkeypatch.setattr("ansible_collections.xapi.xenserver.plugins.module_utils._tool.SBIN", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     outcome = resize(name="data", size="128MiB", mode="auto_configure")
     assert "e2fsck is missing on the controller; install the package e2fsprogs (Debian, Ubuntu) or e2fsprogs (RPM)" in outcome.msg

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_extents, _export_record, _export_write
+from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_read, _export_record, _export_write
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_bytes import Origin
 from ansible_collections.xapi.xenserver.plugins.module_utils._image_source import opened
 from simulator import Simulator
@@ -278,14 +278,14 @@ class TestPlaces:
 
     def test_a_connection_that_breaks_leaves_nothing(self, run_served: Run, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         disk_with(simulator.session(), disk(3))
-        original: Callable[..., bytes] = _disk_extents._Pieces.__call__
+        original: Callable[..., bytes] = _disk_read._Pieces.__call__
         read: list[int] = []
 
         def breaks(self: Any, most: int) -> bytes:
             read.append(most)
             return b"" if len(read) > 5 else original(self, most)
 
-        monkeypatch.setattr(_disk_extents._Pieces, "__call__", breaks)
+        monkeypatch.setattr(_disk_read._Pieces, "__call__", breaks)
         outcome = run_served("xen_image_export", vdi="data", dest=str(tmp_path / "image"))
         assert outcome.failed
         assert "ends at byte" in outcome.msg

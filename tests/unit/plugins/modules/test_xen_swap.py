@@ -253,10 +253,10 @@ def test_full_storage_is_told_before_anything_is_made(swap: Run) -> None:
 
 
 def test_missing_tool_is_told_before_anything_is_made(swap: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ansible_collections.xapi.xenserver.plugins.module_utils import _disk_build
+    from ansible_collections.xapi.xenserver.plugins.module_utils import _tool
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(_disk_build, "SBIN", ())
+    monkeypatch.setattr(_tool, "SBIN", ())
     outcome = swap(size="64MiB", filesystem="vfat")
     assert (outcome.failed, outcome.writes) == (True, [])
     assert outcome.msg == "mkfs.vfat is missing on the controller; install the package dosfstools (Debian, Ubuntu) or dosfstools (RPM)"
