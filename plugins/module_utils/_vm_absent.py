@@ -22,10 +22,10 @@ GONE = ("HANDLE_INVALID", "UUID_INVALID")
 def plan_absent(session: Session, params: dict[str, Any], found: Found | None) -> Plan:
     """Off, when forced; then the disks, so that a run that breaks can be repeated; then the VM."""
     if found is None:
-        return Plan(before={"state": "absent"}, after={"state": "absent"})
+        return Plan(before={"state": "absent"}, after={"state": "absent"}, result={"removed": [], "left": []})
     ref, record = found
     name = record["name_label"]
-    plan = Plan(before={"state": "present", "name": name, "disks": []}, after={"state": "absent"})
+    plan = Plan(before={"state": "present", "name": name, "disks": []}, after={"state": "absent"}, result={"removed": [], "left": []})
     _refuse(params, record)
     if record["power_state"] != "Halted":
         hard = partial(run_task, session, "VM.hard_shutdown", ref, timeout=params["timeout"], what=f"VM {name!r} to be powered off")
@@ -38,8 +38,14 @@ def plan_absent(session: Session, params: dict[str, Any], found: Found | None) -
     # The VM goes last: as long as it is there, a run that was interrupted can be repeated.
     plan.add(f"remove VM {name!r}", partial(_destroy, session, "VM", ref, params["timeout"]))
     if record["snapshots"]:
-        plan.warnings.append(f"{len(record['snapshots'])} snapshots of VM {name!r} remain, and with them its disks as they were")
+        _tell(plan, record["uuid"], f"{len(record['snapshots'])} snapshots of VM {name!r} remain, and with them its disks as they were")
     return plan
+
+
+def _tell(plan: Plan, uuid: str, text: str) -> None:
+    """What stays is a warning, and part of the result: Ansible keeps warnings out of what a task registers."""
+    plan.warnings.append(text)
+    plan.result["left"].append({"uuid": uuid, "text": text})
 
 
 def _add_disks(session: Session, params: dict[str, Any], view: View, plan: Plan, found: Found) -> None:
@@ -49,9 +55,10 @@ def _add_disks(session: Session, params: dict[str, Any], view: View, plan: Plan,
         disks |= owned_disks(view, record["uuid"])
     for vdi, disk in disks.items():
         plan.before["disks"].append(disk["uuid"])
+        plan.result["removed"].append(disk["uuid"])
         plan.add(f"remove its disk {disk['name_label']!r} ({disk['uuid']})", partial(_destroy, session, "VDI", vdi, params["timeout"]))
     for disk, why in kept_disks(view, ref, set(disks)) if params["destroy_disks"] else ():
-        plan.warnings.append(f"disk {disk['name_label']!r} ({disk['uuid']}) of VM {record['name_label']!r} stays: {why}")
+        _tell(plan, disk["uuid"], f"disk {disk['name_label']!r} ({disk['uuid']}) of VM {record['name_label']!r} stays: {why}")
 
 
 def _add_networks(session: Session, view: View, plan: Plan, found: Found) -> None:

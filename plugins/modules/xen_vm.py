@@ -287,6 +287,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+removed:
+  description: Uuids of the disks that went with the VM.
+  returned: when O(state=absent)
+  type: list
+  elements: str
+  sample: [9d0d6a4c-1f6e-4e0a-8e53-6a6b3f0c7a11]
+left:
+  description: What stays of the VM although it belonged to it, such as network volumes, disks that another VM has too, and snapshots. The warnings tell the same.
+  returned: when O(state=absent)
+  type: list
+  elements: dict
+  contains:
+    uuid: {description: Uuid of the disk, or of the VM for its snapshots., type: str, returned: always, sample: 1f7b6c9e-4a1d-4d27-9a53-0c6de3a5b4f2}
+    text: {description: What stays and why., type: str, returned: always, sample: "disk 'data' of VM 'web1' stays: it is a network volume"}
 vm:
   description: The VM as it is now. In check mode, what is known of a VM that would be made.
   returned: when O(state=present)

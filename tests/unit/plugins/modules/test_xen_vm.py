@@ -481,6 +481,7 @@ def test_removed_with_disks_takes_its_own_only(run_module: Run, simulator: Simul
     session = simulator.session()
     ref, other = create_vm(session, "web1"), create_vm(session, "web2")
     own = create_disk(session, ref, "0")
+    uuid = session.VDI.get_uuid(own)
     volume = create_disk(session, ref, "1", mark={"osvol": "True"})
     shared = create_disk(session, ref, "2")
     attach(session, other, "0", shared)
@@ -494,6 +495,10 @@ def test_removed_with_disks_takes_its_own_only(run_module: Run, simulator: Simul
     told = str(outcome["warnings"])
     assert "stays: it is a network volume" in told
     assert "stays: another VM has it too" in told
+    assert len(outcome["left"]) == 2
+    assert all(entry["text"] in told for entry in outcome["left"])
+    assert {entry["uuid"] for entry in outcome["left"]} == {left[volume]["uuid"], left[shared]["uuid"]}
+    assert outcome["removed"] == [uuid]
 
 
 def test_disks_that_an_interrupted_run_left_go_with_their_owner(run_module: Run, simulator: Simulator) -> None:
@@ -557,6 +562,7 @@ def test_snapshots_that_remain_are_a_warning(run_module: Run, simulator: Simulat
     session.VM.snapshot(create_vm(session, "web1"), "before")
     outcome = run_module("xen_vm", name="web1", state="absent")
     assert "1 snapshots of VM 'web1' remain" in str(outcome["warnings"])
+    assert ["1 snapshots of VM 'web1' remain" in entry["text"] for entry in outcome["left"]] == [True]
 
 
 def test_a_name_that_another_has_is_refused(run_module: Run, simulator: Simulator) -> None:
