@@ -73,13 +73,16 @@ class Rollback:
 
 def _plan_undone(session: Session, params: dict[str, Any]) -> Plan:
     """VMs first, then what is attached to others, then disks, which nobody uses then, and networks and tasks."""
+    from ._rollback_clones import lost_vms  # only when something has failed
+
     undo = Rollback(session, params, View(session))
     undo.plan.result["removed"] = []
     tasks = _ended_tasks(undo)
-    vms, vbds = undo.marked("VM"), undo.view.load("VBD")
+    marked, unclaimed = undo.marked("VM"), lost_vms(session, undo.view, undo.run_id, MOMENTS)
+    vms, vbds = {**marked, **unclaimed}, undo.view.load("VBD")
     disks = {**undo.marked("VDI"), **_cached(undo), **_born_with(undo, vms, vbds)}
     lost = _lost_clones(undo)
-    _add_vms(undo, vms)
+    _add_vms(undo, marked, unclaimed)
     _add_devices(undo, vms)
     _add_disks(undo, disks, lost)
     _add_networks(undo, vms)
@@ -90,7 +93,10 @@ def _plan_undone(session: Session, params: dict[str, Any]) -> Plan:
     return undo.plan
 
 
-def _add_vms(undo: Rollback, vms: dict[str, Record]) -> None:
+def _add_vms(undo: Rollback, vms: dict[str, Record], lost: dict[str, Record]) -> None:
+    for ref, record in lost.items():
+        claim = partial(undo.session.call, "VM.add_to_other_config", ref, RUN, undo.run_id)
+        undo.add(f"lost clone {record['name_label']!r} ({record['uuid']})", claim, undo.call("VM.destroy", ref))
     for ref, record in vms.items():
         off = [] if record["power_state"] == "Halted" else [undo.call("VM.hard_shutdown", ref)]
         undo.add(f"VM {record['name_label']!r} ({record['uuid']})", *off, undo.call("VM.destroy", ref))
@@ -175,13 +181,16 @@ def _lost_clones(undo: Rollback) -> dict[str, Record]:
 
 
 def _born_with(undo: Rollback, vms: dict[str, Record], vbds: dict[str, Record]) -> dict[str, Record]:
-    """The disks that came with a VM when it was cloned: what was attached later, by a module, has a mark at its attachment."""
+    """The disks that came with a VM when it was cloned: what was attached later, by a module, has our mark at its attachment.
+
+    A clone of a VM that another run built inherits that one's marks.
+    """
     found: dict[str, Record] = {}
     for ref in vms:
         for vbd in (vbd for vbd in vbds.values() if vbd["VM"] == ref and vbd["type"] == "Disk" and not is_null(vbd["VDI"])):
             disk = undo.view.record("VDI", vbd["VDI"])
             alone = disk is not None and all(other in vbds and vbds[other]["VM"] in vms for other in disk["VBDs"])
-            if disk and alone and RUN not in vbd["other_config"] and not is_volume(vbd):
+            if disk and alone and vbd["other_config"].get(RUN) != undo.run_id and not is_volume(vbd):
                 found[vbd["VDI"]] = disk
     return found
 

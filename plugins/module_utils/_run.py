@@ -14,6 +14,7 @@ from typing import Any
 
 # In other_config of whatever a run made.
 RUN = "xen_ansible:run"
+UNFINISHED = " (unfinished)"
 # On a cached image: its own uuid, by which it is told from its clones, who inherit the key; and the run that cached it.
 CACHED = "xen_ansible:cached"
 CACHED_BY = "xen_ansible:cached_by"
@@ -64,6 +65,16 @@ def run_of(session: Any) -> str | None:
 def marked(other_config: Mapping[str, str], run_id: str | None) -> dict[str, str]:
     """A map with the mark. Whoever sets the whole map of an object it has made keeps the mark by this."""
     return {**other_config, RUN: run_id} if run_id else dict(other_config)
+
+
+def unfinished(name: str) -> str:
+    """What a VM is called until it is complete. A clone has no other mark of ours from the first moment on."""
+    return name + UNFINISHED
+
+
+def finished(label: str) -> str | None:
+    """What an unfinished VM will be called; None for others."""
+    return label.removesuffix(UNFINISHED) if label.endswith(UNFINISHED) else None
 
 
 def described(description: str, run_id: str) -> str:

@@ -43,6 +43,11 @@ def subject_of(text: str | None) -> str | None:
     return parsed.subject if parsed else None
 
 
+def is_about(text: str, subject: str) -> bool:
+    """Whether the run builds this."""
+    return subject_of(text) == _short(subject)
+
+
 def state_of(text: str, own: str) -> str:
     """``own``, ``alive`` or ``dead``; ``unknown`` for a run of another machine, whose processes cannot be seen."""
     if text == own:

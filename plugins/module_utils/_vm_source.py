@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from . import _vm
 from ._errors import XenError
 from ._lookup import NULL, Caller, Record, default_sr, get_by_name_or_uuid, is_null, record_or_none, records_by_ref
-from ._run import RUN, marked, run_of
+from ._run import RUN, marked, run_of, unfinished
 from ._run_id import state_of
 from ._task import Session, run_task
 from ._vm_change import change_steps, changed_fields
@@ -114,11 +114,6 @@ def make(session: Session, source: Source, name: str, timeout: float) -> str:
     if source.copies_to is None:
         return str(run_task(session, "VM.clone", source.ref, unfinished(name), timeout=timeout, what=what))
     return str(run_task(session, "VM.copy", source.ref, unfinished(name), source.copies_to, timeout=timeout, what=what))
-
-
-def unfinished(name: str) -> str:
-    """What a VM is called until it is complete. A clone has no other mark of ours from the first moment on."""
-    return f"{name} (unfinished)"
 
 
 def leftovers(session: Session, name: str) -> dict[str, Record]:

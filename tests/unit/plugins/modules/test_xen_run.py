@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.xapi.xenserver.plugins.module_utils._run_id import new_id
 from simulator import Rule, Simulator
 from simulator.transport.memory import MemorySession
 
@@ -19,6 +20,7 @@ from .machines import ETH0, MACHINES, attach, named, new_disk, started, the
 
 __all__ = ["image", "run_served"]
 RUN_ID, OTHER = "run-1", "run-2"
+UTILS = "ansible_collections.xapi.xenserver.plugins.module_utils"
 MARK, CACHED, CACHED_BY = "xen_ansible:run", "xen_ansible:cached", "xen_ansible:cached_by"
 
 
@@ -157,6 +159,45 @@ class TestUndone:
         assert outcome.writes[:2] == ["VDI.add_to_other_config", "Async.VDI.destroy"]
         assert clone not in simulator.records("VDI")
         assert image in simulator.records("VDI")
+
+    @pytest.mark.parametrize("when", ["VM.clone", "event.from"])
+    def test_a_vm_whose_cloning_was_not_answered_goes(
+        self, when: str, run_served: Run, simulator: Simulator, pool: Look, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(f"{UTILS}._rollback.MOMENTS", 0.1)
+        run_id, before = new_id("new", 1), pool()
+        method, fault = ("Async.VM.clone", {"cut": "after"}) if when == "VM.clone" else (when, {"error": ("INTERNAL_ERROR", "no")})
+        simulator.faults.add(Rule(method, nth=1, times=1, **fault))
+        assert run_served("xen_vm", run_id=run_id, name="new", template="golden").failed
+        assert named(simulator, "VM", "new (unfinished)")
+        assert not run_served("xen_run", run_id=run_id, state="undone").failed
+        assert all(ref in before["VDI"] for ref, record in simulator.records("VDI").items() if record["managed"])
+        assert {**pool(), "VDI": before["VDI"]} == before
+
+    def test_a_clone_that_another_run_may_be_making_stays(self, run_module: Run, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(f"{UTILS}._rollback.MOMENTS", 0.1)
+        session, golden = simulator.session(), the(simulator, "VM", "golden")["ref"]
+        claimed, other = (session.VM.clone(golden, f"{name} (unfinished)") for name in ("new", "old"))
+        session.VM.add_to_other_config(claimed, MARK, OTHER)
+        assert run_module("xen_run", run_id=new_id("new", 1), state="undone")["removed"] == []
+        session.VM.remove_from_other_config(claimed, MARK)
+        task = session.task.create("Async.VM.copy", f"({MARK} {new_id('new', 1)})")
+        assert run_module("xen_run", run_id=new_id("new", 1), state="undone")["removed"] == []
+        session.task.set_status(task, "cancelled")
+        assert len(run_module("xen_run", run_id=new_id("new", 1), state="undone")["removed"]) == 2
+        assert other in simulator.records("VM")
+
+    def test_disks_of_a_clone_go_when_another_run_built_its_source(
+        self, run_module: Run, building: Callable[..., Any], simulator: Simulator, pool: Look
+    ) -> None:
+        session = simulator.session()
+        for drive in the(simulator, "VM", "web1")["VBDs"]:
+            session.VBD.add_to_other_config(drive, MARK, OTHER)
+        before = pool()
+        building("xen_vm", name="new", source_vm="web1")
+        assert not run_module("xen_run", run_id=RUN_ID, state="undone").failed
+        assert all(ref in before["VDI"] for ref, record in simulator.records("VDI").items() if record["managed"])
+        assert {**pool(), "VDI": before["VDI"]} == before
 
     def test_what_cannot_go_is_told_when_all_else_is_gone(self, run_module: Run, simulator: Simulator) -> None:
         session = simulator.session()
