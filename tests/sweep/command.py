@@ -48,6 +48,7 @@ def cut(known: Reference) -> list[Point]:
 SWEEPS: dict[str, list[tuple[str, Choice, Judge]]] = {
     "fault": [("spawn", refused, fault.spawns)],
     "cut": [("spawn", cut, fault.spawns)],
+    "clone": [("clone", refused, fault.clones), ("clone", cut, fault.clones)],
     "destroy": [("destroy", refused, fault.destroys), ("destroy", cut, fault.destroys)],
     "kill": [("spawn", kill.kills, kill.sweep)],
     "two": [("spawn", two.meetings, two.sweep)],

@@ -15,12 +15,14 @@ from tempfile import TemporaryDirectory
 
 from simulator.transport.tls import Authority
 
-from .playing import NAME, Outcome, play
+from .playing import NAME, Outcome, play, steps
 from .points import Point, points
 from .pools import Pool
 
 # A login whose answer is lost leaves a session that nobody has the reference of; xapi ends it when it is idle for a day (facts §1.6).
 LOST_LOGIN = ("session.login_with_password", "cut")
+# How the failure of a role begins.
+SENTENCES = {"spawn": f"{NAME} was not built: ", "clone": f"{NAME} was not built: ", "destroy": f"{NAME} was not removed; repeat it to go on: "}
 
 
 @dataclass
@@ -69,15 +71,20 @@ def _spawned(folder: Path) -> None:
 
 
 def _pool(role: str, folder: Path, own: Path, authority: Authority) -> Pool:
-    if role == "spawn":
+    if role != "destroy":
         return Pool(authority=authority)
     shutil.copytree(folder / "spawned", own)
     return Pool(state=own, authority=authority)
 
 
-def spawns(disturbed: Sequence[Point], known: Reference, spawned: Path) -> list[Verdict]:
-    with TemporaryDirectory(prefix="sweep-") as folder, _disturbed("spawn", disturbed, spawned, Path(folder)) as (pools, told):
-        return [_judged_spawn(point, pools[name], told[name], known) for name, point in zip(pools, disturbed, strict=True)]
+def spawns(disturbed: Sequence[Point], known: Reference, spawned: Path, *, role: str = "spawn") -> list[Verdict]:
+    with TemporaryDirectory(prefix="sweep-") as folder, _disturbed(role, disturbed, spawned, Path(folder)) as (pools, told):
+        return [_judged_spawn(role, point, pools[name], told[name], known) for name, point in zip(pools, disturbed, strict=True)]
+
+
+def clones(disturbed: Sequence[Point], known: Reference, spawned: Path) -> list[Verdict]:
+    """Spawns from a template."""
+    return spawns(disturbed, known, spawned, role="clone")
 
 
 def destroys(disturbed: Sequence[Point], known: Reference, spawned: Path) -> list[Verdict]:
@@ -104,14 +111,14 @@ def _disturbed(role: str, disturbed: Sequence[Point], spawned: Path, folder: Pat
             pool.close()
 
 
-def _judged_spawn(point: Point, pool: Pool, outcome: Outcome, known: Reference) -> Verdict:
-    verdict = _judged(point, pool, outcome, f"{NAME} was not built: ")
+def _judged_spawn(role: str, point: Point, pool: Pool, outcome: Outcome, known: Reference) -> Verdict:
+    verdict = _judged(role, point, pool, outcome)
     verdict.wrong += different(pool, known) if outcome.succeeded else pool.difference()
     return verdict
 
 
 def _judged_destroy(point: Point, pool: Pool, outcome: Outcome, known: Reference) -> Verdict:
-    verdict = _judged(point, pool, outcome, f"{NAME} was not removed; repeat it to go on: ")
+    verdict = _judged("destroy", point, pool, outcome)
     tasks = pool.simulator.records("task")
     verdict.wrong += [f"more: task {task['name_label']}" for task in tasks.values()]
     verdict.wrong += different(pool, known) if outcome.succeeded else []
@@ -124,22 +131,23 @@ def _judged_again(outcome: Outcome, pool: Pool, known: Reference) -> list[str]:
     return wrong + [f"after the rerun: {text}" for text in different(pool, known)]
 
 
-def _judged(point: Point, pool: Pool, outcome: Outcome, sentence: str) -> Verdict:
+def _judged(role: str, point: Point, pool: Pool, outcome: Outcome) -> Verdict:
     struck = any(rule.struck for rule in pool.simulator.faults.rules)
     verdict = Verdict(str(point), "not reached" if not struck else "succeeded" if outcome.succeeded else "failed", outcome.message)
     left = pool.sessions_left() - ((point.method, point.how) == LOST_LOGIN)
     verdict.wrong += [f"{left} sessions are left"] if left else []
     verdict.wrong += pool.problems()
     if not outcome.succeeded:
-        verdict.wrong += unclear(outcome.message, sentence)
+        verdict.wrong += unclear(role, outcome.message)
     return verdict
 
 
-def unclear(message: str, sentence: str) -> list[str]:
-    """What is wrong with the words of a failure: they begin with `sentence`, and what follows is a step and a reason."""
-    step, colon, reason = message.removeprefix(sentence).partition(":")
+def unclear(role: str, message: str) -> list[str]:
+    """What is wrong with the words of a failure: they begin with the sentence of the role, and what follows is one of its steps and a reason."""
+    sentence = SENTENCES[role]
+    step, _colon, reason = message.removeprefix(sentence).partition(": ")
     wrong = []
-    if not message.startswith(sentence) or not step.strip() or not colon or not reason.strip():
+    if not message.startswith(sentence) or step not in steps(role) or not reason.strip():
         wrong.append(f"the failure names no step: {message!r}")
     wrong += [f"the failure speaks of {word}: {message!r}" for word in ("Traceback", "censored", "MODULE FAILURE") if word in message]
     return wrong

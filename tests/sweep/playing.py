@@ -11,8 +11,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -22,11 +25,13 @@ FORKS = 4
 LONGEST = 600.0  # seconds, of one ansible-playbook
 IMAGE_BYTES = 1 << 20
 
-# Everything that the role can do for a VM on a pool without GPUs and PCI devices.
+# Everything that the role can do for a VM of an image.
 SPAWN = {
     "spawn_name": NAME,
     "spawn_root_size": "4MiB",
     "spawn_memory": "256MiB",
+    # The tools of the simulated guest report at once.
+    "spawn_vm_options": {"other_config": {"simulator-guest": '{"after": 0}'}},
     "spawn_swap": "4MiB",
     "spawn_ephemeral": "8MiB",
     "spawn_configdrive": {},
@@ -35,12 +40,29 @@ SPAWN = {
     "spawn_cd": "guest-tools.iso",
     "spawn_metadata": {"role": "web"},
     "spawn_hostname": NAME,
+    "spawn_auto_disk_config": False,
     "spawn_network_data": [{"mac": "aa:bb:cc:00:11:22", "label": "public"}],
+    "spawn_pci_devices": ["0000:87:00.0"],
+    "spawn_vgpu": "GRID T4-2Q",
+    "spawn_while_paused": str(HERE / "while_paused.yml"),
+    "spawn_wait_for": "address",
+    "spawn_wait_network": "10.0.0.0/8",
     "spawn_timeout": 60,
     "spawn_transfer_timeout": 60,
 }
+# A clone has no mark of its run in the call that makes it.
+CLONE = {
+    "spawn_name": NAME,
+    "spawn_template": "Debian 12 (cloud image)",
+    "spawn_root_size": "5GiB",
+    "spawn_memory": "256MiB",
+    "spawn_disks": [{"device": 1, "size": "8MiB"}],
+    "spawn_timeout": 60,
+}
 DESTROY = {"destroy_name": NAME, "destroy_timeout": 60}
-VARIABLES = {"spawn": SPAWN, "destroy": DESTROY}
+VARIABLES = {"spawn": SPAWN, "clone": CLONE, "destroy": DESTROY}
+# What is played is a role, or another way to play one.
+ROLES = {"spawn": "spawn", "clone": "spawn", "destroy": "destroy"}
 
 
 @dataclass
@@ -50,6 +72,20 @@ class Outcome:
     succeeded: bool
     message: str
     changed: int
+
+
+@cache
+def steps(role: str) -> frozenset[str]:
+    """The names of the tasks of a role."""
+
+    def named(tasks: list[dict[str, Any]]) -> Iterator[str]:
+        for task in tasks:
+            yield task["name"]
+            for section in ("block", "rescue", "always"):
+                yield from named(task.get(section, []))
+
+    files = (ROOT / "roles" / ROLES[role] / "tasks").glob("*.yml")
+    return frozenset(name for path in files for name in named(yaml.safe_load(path.read_text(encoding="utf-8"))))
 
 
 def image(folder: Path) -> Path:
@@ -62,7 +98,9 @@ def image(folder: Path) -> Path:
 
 def command(role: str, pools: Mapping[str, Mapping[str, Any]], folder: Path, disk: Path | None = None) -> list[str]:
     """The command that plays a role; `pools` are the variables of each, `disk` the image when it is not the folder's own."""
-    everyone = {"sweep_role": role, **VARIABLES[role], "spawn_image": str(disk or image(folder))}
+    everyone = {"sweep_role": ROLES[role], **VARIABLES[role]}
+    if role == "spawn":
+        everyone["spawn_image"] = str(disk or image(folder))
     inventory = folder / "inventory.json"
     inventory.write_text(json.dumps({"all": {"hosts": dict(pools), "vars": everyone}}), encoding="utf-8")
     return [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(HERE / "play.yml")]

@@ -10,12 +10,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from simulator import Simulator
+from simulator import Simulator, worlds
 from simulator.behaviour.drivers.collector import Collector
 from simulator.engine.context import CURRENT, Context
 from simulator.transport.tls import Authority
 
-WORLD = "one_host"
+def _world() -> dict[str, Any]:
+    """One host, with a GPU."""
+    name, blueprint = worlds.read("one_host")
+    (host,) = blueprint["hosts"]
+    return {**blueprint, "name": name, "hosts": [{**host, "gpus": [{"name": "TU104GL [Tesla T4]", "types": {"GRID T4-2Q": 8}}]}]}
+
+
+WORLD = _world()
 Records = dict[str, dict[str, Any]]
 
 # Classes that are not compared, with the reason.

@@ -16,7 +16,7 @@ from simulator.transport.tls import Authority
 
 from .fault import Reference, Verdict, different, unclear
 from .gates import Gate
-from .playing import NAME, Outcome, image, play
+from .playing import Outcome, image, play
 from .points import Point
 from .pools import Pool
 
@@ -67,7 +67,7 @@ def _judged(moment: Point, pool: Pool, known: Reference, told: dict[str, Outcome
     failed = [outcome.message for outcome in told.values() if not outcome.succeeded]
     verdict.message = "; ".join(failed)
     for message in failed:
-        verdict.wrong += unclear(message, f"{NAME} was not built: ")
+        verdict.wrong += unclear("spawn", message)
     # When neither was built, nothing may be there.
     verdict.wrong += different(pool, known) if built else pool.difference()
     left = pool.sessions_left()
