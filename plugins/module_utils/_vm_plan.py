@@ -25,6 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **RECORD_OPTIONS,
     **_vm_source.OPTIONS,
     "check_memory": {"type": "bool", "default": False},
+    "check_memory_on": {"type": "str"},
     "destroy_disks": {"type": "bool", "default": False},
     "destroy_owned": {"type": "bool", "default": False},
     "purge_networks": {"type": "bool", "default": False},
@@ -178,7 +179,7 @@ def _later(ref: Ref, steps: Callable[[], list[Step]], needed: bool) -> list[Step
 
 def _check_room(session: Session, params: dict[str, Any], record: Record) -> None:
     if params["check_memory"]:
-        refuse_without_room(session, int(record["memory_static_max"]), params["affinity"])
+        refuse_without_room(session, int(record["memory_static_max"]), params["check_memory_on"] or params["affinity"])
 
 
 def _note(ref: Ref, record: Record) -> None:

@@ -80,10 +80,13 @@ options:
     type: str
   check_memory:
     description:
-      - Whether a new VM is made only when a host has enough free memory for it, the one of O(affinity) if that is given.
+      - Whether a new VM is made only when a host has enough free memory for it, the one of O(check_memory_on) or O(affinity) if that is given.
       - What other VMs in the making will need is not counted.
     type: bool
     default: false
+  check_memory_on:
+    description: Name or uuid of the host that the VM will be started on, for O(check_memory).
+    type: str
   vcpus:
     description:
       - Number of virtual CPUs at start. A VM made from nothing has 1 unless told otherwise.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from simulator import Call, Rule, Simulator
+from sweep.gates import Gate
 
 from .conftest import ROOT
 
@@ -28,8 +30,8 @@ def pool() -> Iterator[Simulator]:
         assert simulator.problems == []
 
 
-def spawn_many(pool: Simulator, folder: Path, vms: dict[str, dict[str, Any]], forks: int, **variables: Any) -> subprocess.CompletedProcess[str]:
-    """Play it for these VMs; the image is the same for all."""
+def prepared(pool: Simulator, folder: Path, vms: dict[str, dict[str, Any]], forks: int, **variables: Any) -> tuple[list[str], dict[str, str]]:
+    """The command that plays it for these VMs, and its environment; the image is the same for all."""
     image, inventory = folder / "disk.raw", folder / "vms.json"
     image.write_bytes(os.urandom(1 << 20))
     common = {"spawn_image": str(image), "spawn_memory": "256MiB", **variables}
@@ -50,7 +52,13 @@ def spawn_many(pool: Simulator, folder: Path, vms: dict[str, dict[str, Any]], fo
     }
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), "-f", str(forks)]
     command += ["-e", f"ansible_python_interpreter={sys.executable}", str(ROOT / "playbooks" / "spawn_many.yml")]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False)
+    return command, {**os.environ, **environment}
+
+
+def spawn_many(pool: Simulator, folder: Path, vms: dict[str, dict[str, Any]], forks: int, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Play it for these VMs."""
+    command, environment = prepared(pool, folder, vms, forks, **variables)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
 
 
 def running(pool: Simulator) -> list[str]:
@@ -95,3 +103,27 @@ def test_a_session_for_each_vm_and_never_more_than_forks(pool: Simulator, tmp_pa
     opened, most, left = sessions(pool.calls)
     assert (opened, left) == (3, 0)
     assert most <= 2
+
+
+def test_an_interrupted_run_is_finished_by_the_next(pool: Simulator, tmp_path: Path) -> None:
+    """Ansible plays nothing more after Ctrl-C: what it had open stays until the pool ends it, and never more than that."""
+    vms: dict[str, dict[str, Any]] = {f"many-{number}": {} for number in range(3)}
+    gate = pool.faults.add(Gate("VM.start", stall=3.0, times=1))
+    assert isinstance(gate, Gate)
+    command, environment = prepared(pool, tmp_path, vms, forks=2, spawn_many_session="vm")
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert gate.reached.wait(300)
+        process.send_signal(signal.SIGINT)
+        output, _unused = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "User interrupted execution" in output
+    _opened, most, left = sessions(pool.calls)
+    assert max(most, left) <= 2
+    before = len(pool.calls)
+    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert running(pool) == sorted(vms)
+    assert sessions(pool.calls[before:])[2] == 0
+    names = [record["name_label"] for record in pool.records("VM").values()]
+    assert [names.count(name) for name in vms] == [1, 1, 1]
+    assert len([record for record in pool.records("VDI").values() if record["name_label"] in vms]) == 3

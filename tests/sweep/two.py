@@ -70,6 +70,7 @@ def _judged(moment: Point, pool: Pool, known: Reference, told: dict[str, Outcome
         verdict.wrong += unclear("spawn", message)
     # When neither was built, nothing may be there.
     verdict.wrong += different(pool, known) if built else pool.difference()
+    verdict.wrong += pool.problems()
     left = pool.sessions_left()
     verdict.wrong += [f"{left} sessions are left"] if left else []
     return verdict

@@ -279,6 +279,19 @@ def test_check_memory_counts_what_is_free_on_the_host(run_module: Run, simulator
     assert run_module("xen_vm", name="web1", memory=f"{free}MiB", check_memory=True, affinity="xs2").changed
 
 
+def test_check_memory_counts_where_it_will_be_started(run_module: Run, simulator: Simulator) -> None:
+    session = simulator.session()
+    hosts = {record["name_label"]: ref for ref, record in simulator.records("host").items()}
+    free = {name: session.host.compute_free_memory(ref) for name, ref in hosts.items()}
+    full = min(free, key=lambda name: free[name])
+    ref = create_vm(session, "large")
+    session.VM.set_memory_limits(ref, 0, 32 * 1024 * MIB, 32 * 1024 * MIB, 32 * 1024 * MIB)
+    session.VM.start_on(ref, hosts[full], False, False)
+    memory = f"{free[full] // MIB - 1024}MiB"
+    assert f"no host has {memory}" in run_module("xen_vm", name="web1", memory=memory, check_memory=True, check_memory_on=full).msg
+    assert run_module("xen_vm", name="web1", memory=memory, check_memory=True).changed
+
+
 def test_check_memory_without_a_host_looks_at_all(run_module: Run) -> None:
     outcome = run_module("xen_vm", name="web1", memory="900TiB", check_memory=True)
     assert outcome.failed
