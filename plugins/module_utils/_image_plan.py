@@ -18,7 +18,8 @@ from ._image_place import Target, plan_attachment
 from ._image_upload import BLANK, ImageJob, refuse_smaller
 from ._lookup import Found, Record, View
 from ._plan import Plan, Values
-from ._render_devices import CONTENT, DISK_TYPE, UNBORN, UNFINISHED, vdi
+from ._render_devices import CONTENT, DISK_TYPE, OWNER, UNBORN, UNFINISHED, vdi
+from ._run import run_of
 from ._vdi_find import one_or_none, refuse_in_use, sr_or_default
 from ._vdi_size import data_at_least, grows_to, is_exact, refuse_without_room, rounding
 
@@ -62,9 +63,14 @@ def plan_image(session: Any, params: dict[str, Any]) -> Plan:
 
 
 def _lying_ready(job: ImageJob, target: Target) -> Found | None:
-    """The disk of this name. For a VM only one that nobody has: it is attached, as its making was interrupted there."""
+    """The disk of this name. For a VM only one that nobody has: it is attached, as its making was interrupted there.
+
+    For a run only the owner's: of a VM that was removed, the disk may have stayed, with the mark and with what the guest has written since.
+    """
     records = named(job, target.name)
     if target.vm is not None:
+        if run_of(job.session):
+            records = {ref: record for ref, record in records.items() if record["other_config"].get(OWNER) == job.params["owner"]}
         marks = [job.fingerprint, f"{UNFINISHED} {job.fingerprint}"]  # a complete one is better
         free = [item for item in records.items() if not item[1]["VBDs"] and item[1]["other_config"].get(CONTENT) in marks]
         return min(free, key=lambda item: (marks.index(item[1]["other_config"][CONTENT]), item[1]["uuid"]), default=None)

@@ -13,6 +13,7 @@ from ._errors import XenError
 from ._lookup import Found, Record, View
 from ._plan import Plan
 from ._render_devices import CONTENT, DISK_TYPE, OWNER
+from ._run import run_of
 from ._settings import Setting
 from ._vdi_find import BY_NAME, get_sr, one_or_none, sr_or_default
 from ._vdi_size import disk_size
@@ -90,9 +91,11 @@ def _named(job: VdiJob, name: str) -> Found | None:
         job.sr = get_sr(job.view, params["sr"])
     records = job.view.load("VDI", {"name_label": name, **BY_NAME, **({"SR": job.sr[0]} if job.sr else {})})
     if params["owner"] is not None:
-        # Disks of several VMs may share a name, as all config drives do; one without an owner may be adopted.
+        # Disks of several VMs may share a name, as all config drives do; one without an owner may be adopted, but not by a run,
+        # which builds what it needs: a stranger's disk would go with its VM.
         owned = _with_keys(records, params["owner"], params["disk_type"])
-        records = owned or {ref: record for ref, record in records.items() if OWNER not in record["other_config"]}
+        free = {} if run_of(job.session) else {ref: record for ref, record in records.items() if OWNER not in record["other_config"]}
+        records = owned or free
     source = params["clone_of"] or params["copy_of"]
     if source is not None and params["sr"] is None and source == name:
         raise XenError(f"the copy of disk {name!r} has the same name; give sr, or another name")

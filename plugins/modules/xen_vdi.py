@@ -77,7 +77,8 @@ options:
   owner:
     description:
       - Whose disk it is, such as the uuid of an instance. Kept in C(other_config) as C(nova_instance_uuid).
-      - Only disks of this owner, and of O(disk_type) when that is given, are found by O(name), or else those that have no owner.
+      - Only disks of this owner, and of O(disk_type) when that is given, are found by O(name), or else those that have no owner,
+        unless O(run_id) is given.
         So the disks of several VMs may have the same name.
     type: str
   other_config:

@@ -297,7 +297,7 @@ removed:
   elements: str
   sample: [9d0d6a4c-1f6e-4e0a-8e53-6a6b3f0c7a11]
 left:
-  description: What stays of the VM although it belonged to it, such as network volumes, disks that another VM has too, and snapshots. The warnings tell the same.
+  description: What stays although it belonged to the VM, such as network volumes, disks that another VM has too, and snapshots. Warnings tell the same.
   returned: when O(state=absent)
   type: list
   elements: dict

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweep.gates import Gate
 
 from simulator import Call, Rule, Simulator
-from sweep.gates import Gate
 
 from .conftest import ROOT
 

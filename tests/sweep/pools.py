@@ -15,6 +15,7 @@ from simulator.behaviour.drivers.collector import Collector
 from simulator.engine.context import CURRENT, Context
 from simulator.transport.tls import Authority
 
+
 def _world() -> dict[str, Any]:
     """One host, with a GPU."""
     name, blueprint = worlds.read("one_host")

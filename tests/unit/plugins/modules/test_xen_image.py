@@ -393,6 +393,23 @@ with patch_module_args(json.loads(sys.argv[1])):
 """
 
 
+def test_a_run_takes_up_its_own_disk_only(run_served: Run, simulator: Simulator, image: Write) -> None:
+    """A disk that stayed of a VM that was removed holds what its guest wrote, whatever it was made of."""
+    path = image()
+
+    def detached(owner: str, **more: str) -> str:
+        vdi = run_served("xen_image", image=path, vm="web1", userdevice=1, name="disk", owner=owner, **more)["vdi"]
+        session = simulator.session()
+        for drive in session.VDI.get_VBDs(session.VDI.get_by_uuid(vdi["uuid"])):
+            session.VBD.destroy(drive)
+        return str(vdi["uuid"])
+
+    stayed = detached("gone")
+    ours = detached("ours", run_id="run-1")
+    assert ours != stayed
+    assert detached("ours", run_id="run-2") == ours
+
+
 def test_a_clone_that_found_its_owner_meanwhile_is_left_to_it(run_served: Run, simulator: Simulator, image: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lay there unclaimed when it was looked at; its maker, outside of a run, was done with it when it was claimed."""
     path = image()

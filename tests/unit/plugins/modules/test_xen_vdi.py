@@ -114,6 +114,14 @@ class TestName:
         outcome = run_module("xen_vdi", name="data", size="1GiB", owner=OWNER)
         assert (outcome["vdi"]["uuid"], outcome["vdi"]["owner"]) == (uuid, OWNER)
 
+    def test_a_run_adopts_none(self, run_module: Run) -> None:
+        """The role spawn would hand a stranger's disk to its VM, and destroy would remove it."""
+        uuid = run_module("xen_vdi", name="data", size="1GiB")["vdi"]["uuid"]
+        first = run_module("xen_vdi", name="data", size="1GiB", owner=OWNER, run_id="run-1")
+        assert first["vdi"]["uuid"] != uuid
+        again = run_module("xen_vdi", name="data", size="1GiB", owner=OWNER, run_id="run-2")
+        assert (again["vdi"]["uuid"], again.changed) == (first["vdi"]["uuid"], False)
+
     def test_renamed_once(self, run_module: Run, simulator: Simulator) -> None:
         uuid = run_module("xen_vdi", name="data", size="1GiB")["vdi"]["uuid"]
         assert run_module("xen_vdi", name="data", new_name="logs").writes == ["VDI.set_name_label"]
