@@ -63,7 +63,9 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
         simulator.fill(the(simulator, "SR", FULL)["ref"], LEFT)
         good, expired = simulator.serve(), simulator.serve(authority=Authority("expired"))
         (folder / "empty.raw").touch()
-        (folder / "large.raw").write_bytes(b"x" * 2 * MIB)
+        (folder / "large.raw").write_bytes(b"\1" * 2 * MIB)
+        (folder / "text").write_bytes(b"a text\n" * 512)
+        (folder / "cut.raw").write_bytes(b"\1" * 1023)
         yield Pool(
             simulator,
             {
@@ -166,6 +168,8 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         "image '{images}/missing.raw' does not exist on the machine where the module runs; check the path, or copy it there",
     ),
     "image empty": ("xen_image", {**NEW, "image": "{images}/empty.raw"}, "image '{images}/empty.raw' is empty; fetch it anew"),
+    "image that is a text": ("xen_image", {**NEW, "image": "{images}/text"}, "this image looks like a text and no disk; give the image of a disk, or set "),
+    "image that was cut": ("xen_image", {**NEW, "image": "{images}/cut.raw"}, "this image has 1023 bytes, and a disk has sectors of 512; fetch it anew "),
     "image larger than the disk": (
         "xen_image",
         {**NEW, "image": "{images}/large.raw", "size": "1MiB"},
