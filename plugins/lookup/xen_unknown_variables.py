@@ -64,6 +64,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         role = given.get("role_path")
         if not role:
             raise AnsibleLookupError("xapi.xenserver.xen_unknown_variables: there is no role here; use it in the tasks or variables of a role")
+        self.role = given.get("ansible_role_name", Path(role).name)
         problems = []
         for prefix in map(str, terms):
             options = [*_names(str(role), "meta", prefix), *self.get_option("options")]
@@ -80,7 +81,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         near = difflib.get_close_matches(name.removeprefix(prefix), [option.removeprefix(prefix) for option in options], n=1, cutoff=NEAR)
         if near:
             return f"{text}; did you mean {prefix}{near[0]}?"
-        advice = f"see its README.md for those it has, and let names of your own begin otherwise than with {prefix}"
+        advice = f"'ansible-doc -t role {self.role}' tells those it has, and names of your own had better begin otherwise than with {prefix}"
         if self.get_option("strict"):
             return f"{text}; {advice}"
         Display().warning(f"{text}, and has no effect on it; {advice}")

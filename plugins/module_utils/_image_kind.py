@@ -26,7 +26,13 @@ OTHERS = (
     (0, b"7z\xbc\xaf", "a 7-Zip archive; unpack it first"),
 )
 # What is no disk either, but may be the beginning of one: told only when nobody said that it is raw.
-UNLIKELY = ((b"%PDF-", "a PDF"), (b"\x7fELF", "a program"), (b"Rar!\x1a\x07", "a RAR archive"), (b"LZIP", "packed with lzip"), (b"\x04\x22\x4d\x18", "packed with lz4"))
+UNLIKELY = (
+    (b"%PDF-", "a PDF"),
+    (b"\x7fELF", "a program"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"LZIP", "packed with lzip"),
+    (b"\x04\x22\x4d\x18", "packed with lz4"),
+)
 # A text, in ASCII or any encoding that extends it: none of the control characters that the first sector of a disk has, zero before all.
 TEXT = bytes({*b"\t\n\r\f\x1b", *range(32, 127), *range(128, 256)})
 SECTOR = 512
@@ -66,7 +72,9 @@ def _refuse_unlikely(head: bytes, size: int | None) -> None:
     if what:
         raise XenError(f"this image looks like {what} and no disk; give the image of a disk, or set format to raw if this is one")
     if size is not None and size % SECTOR:
-        raise XenError(f"this image has {size} bytes, and a disk has sectors of {SECTOR}; fetch it anew if it was cut short, or set format to raw if it is whole")
+        raise XenError(
+            f"this image has {size} bytes, and a disk has sectors of {SECTOR}; fetch it anew if it was cut short, or set format to raw if it is whole"
+        )
 
 
 def _found(head: bytes, tail: bytes) -> str:

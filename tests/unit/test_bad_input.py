@@ -214,7 +214,10 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "packet that is none": ("xen_vif", {**VM, "device": 3, "network": NETWORK, "mtu": 10}, f"mtu 10 {NO_MTU}"),
     "packet of a network that is none": ("xen_network", {"name": "new", "mtu": 67}, f"mtu 67 {NO_MTU}"),
     "packet that is too large": ("xen_network", {"name": "new", "mtu": 65536}, f"mtu 65536 {NO_MTU}"),
-    **{f"boot order {order!r}": ("xen_vm", {"name": "new", "memory": "1GiB", "boot_order": order}, f"boot_order {order!r} {NO_ORDER}") for order in ("xyz", "cc", "DC", "")},
+    **{
+        f"boot order {order!r}": ("xen_vm", {"name": "new", "memory": "1GiB", "boot_order": order}, f"boot_order {order!r} {NO_ORDER}")
+        for order in ("xyz", "cc", "DC", "")
+    },
     "boot order of a VM that is there": ("xen_vm", {"name": "web2", "boot_order": "xyz"}, f"boot_order 'xyz' {NO_ORDER}"),
     **{f"timeout {text}": ("xen_vdi", {**NEW, "size": "8MiB", "timeout": text}, f"timeout {text} {NO_TIME}") for text in ("0", "-5", "nan", "inf")},
     "no time for a connection": ("xen_vm_info", {"connect_timeout": 0}, f"connect_timeout 0 {NO_TIME}"),
