@@ -153,7 +153,7 @@ def _keys(keys: dict[str, Any]) -> dict[str, str]:
 def _user_data(text: Any) -> bytes | None:
     # The option is raw: Ansible would make a text of a mapping, but one that no guest understands.
     if text is not None and not isinstance(text, str):
-        what = {dict: "a mapping", list: "a list"}.get(type(text), "a number or a truth value")
+        what = "a mapping" if isinstance(text, dict) else "a list" if isinstance(text, list) else "a number or a truth value"
         raise XenError(f"user_data is {what} and no text; write a text whose first line is #cloud-config, or make one with the filter to_nice_yaml")
     return None if text is None else text.encode()
 

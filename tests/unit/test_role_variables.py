@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -182,6 +181,7 @@ def test_names_of_the_playbook_for_many_are_known(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_asks_before_its_first_step(role: str) -> None:
     first = yaml.safe_load((ROOT / "roles" / role / "tasks/main.yml").read_text(encoding="utf-8"))[0]
-    assert f"{role}_problems" in first["when"] and f"{role}_problems" in first["ansible.builtin.fail"]["msg"]
+    assert f"{role}_problems" in first["when"]
+    assert f"{role}_problems" in first["ansible.builtin.fail"]["msg"]
     asked = str(of(role, "vars/main.yml")[f"{role}_problems"])
     assert f"query('xapi.xenserver.xen_unknown_variables', '{role}_'" in asked
