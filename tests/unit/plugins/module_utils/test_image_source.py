@@ -305,7 +305,7 @@ def test_whatever_is_said_to_be_raw_is(data: bytes, tmp_path: Path) -> None:
 
 
 def test_a_fixed_vhd_may_begin_with_a_text(tmp_path: Path) -> None:
-    disk = b"a text\n" * 4096
+    disk = b"a text\n\n" * 4096
     assert content(write(tmp_path, fixed_vhd_of(disk))) == ("vhd", disk)
 
 
@@ -447,6 +447,12 @@ def test_the_disk_comes_out_of_a_url(kind: str, make: Callable[[], bytes], parts
     assert content(origin, format_) == (kind, DISK)
     with pytest.raises(XenError, match="has the checksum"):
         content(Origin(origin.place, "sha256:" + "0" * 64), format_)
+
+
+def test_a_fixed_vhd_behind_a_url_may_begin_with_a_text(web: Any) -> None:
+    disk = b"a text\n\n" * 4096
+    (web[2] / "image").write_bytes(fixed_vhd_of(disk))
+    assert content(Origin(f"{web[0]}/image")) == ("vhd", disk)
 
 
 def test_a_fixed_vhd_that_shows_itself_only_at_its_end_is_refused(web: Any) -> None:
