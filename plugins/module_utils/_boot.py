@@ -20,6 +20,7 @@ MODE_FIELDS: dict[str, dict[str, Any]] = {
 }
 KERNEL_ARGS = "root=/dev/xvda1"
 DEFAULT_ORDER = "dc"
+BOOT_DEVICES = "cdn"
 DEVICE_MODELS = {"uefi": "qemu-upstream-uefi", "bios": "qemu-upstream-compat"}
 SECURE_BOOT = {"enabled": "true", "disabled": "false", "auto": "auto"}
 KERNEL_OPTIONS = {"pv_kernel": "PV_kernel", "pv_ramdisk": "PV_ramdisk", "pv_args": "PV_args"}
@@ -92,6 +93,7 @@ def edit_maps(params: dict[str, Any], record: Record) -> None:
     if params["boot_mode"] == "hvm":
         order.setdefault("order", DEFAULT_ORDER)
     if params["boot_order"] is not None:
+        _refuse_order(params["boot_order"])
         order["order"] = params["boot_order"]
     firmware = params["firmware"]
     if firmware is not None:
@@ -108,6 +110,12 @@ def secure_boot(record: Record) -> str | None:
     """Our word for the platform's ``secureboot``; null when it says nothing."""
     words = {value: word for word, value in SECURE_BOOT.items()}
     return words.get(record["platform"].get("secureboot", ""))
+
+
+def _refuse_order(order: str) -> None:
+    """xapi stores any text; the device model refuses another letter, and one that comes twice, when the VM starts."""
+    if not order or set(order) - set(BOOT_DEVICES) or len(set(order)) < len(order):
+        raise XenError(f"boot_order {order!r} is none; write some of the letters c (disk), d (CD) and n (network), each once, such as dc")
 
 
 def _refuse_unfit_kernel(record: Record) -> None:

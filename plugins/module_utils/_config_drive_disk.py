@@ -26,7 +26,7 @@ CONFIG_DRIVE_OPTIONS: dict[str, dict[str, Any]] = {
     "instance_id": {"type": "str"},
     "guest_hostname": {"type": "str"},
     "meta": {"type": "dict"},
-    "user_data": {"type": "str", "no_log": True},
+    "user_data": {"type": "raw", "no_log": True},
     "vendor_data": {"type": "dict"},
     "vendor_data2": {"type": "dict"},
     "network": {"type": "dict"},
@@ -110,7 +110,7 @@ def contents_of(job: Job) -> Contents:
         meta=params["meta"] or {},
         public_keys=_keys(params["public_keys"] or {}),
         files=tuple((item["path"], _bytes(item)) for item in params["files"] or []),
-        user_data=None if params["user_data"] is None else params["user_data"].encode(),
+        user_data=_user_data(params["user_data"]),
         vendor_data=params["vendor_data"] or {},
         network_template=params["network_template"],
         password=params["admin_password"],
@@ -148,6 +148,14 @@ def _keys(keys: dict[str, Any]) -> dict[str, str]:
         if not isinstance(key, str) or len(key.split()) < 2 or "\n" in key.strip():
             raise XenError(f"public_keys {name!r} is no public SSH key; write one line such as 'ssh-ed25519 AAAA… name'")
     return {str(name): key.strip() for name, key in keys.items()}
+
+
+def _user_data(text: Any) -> bytes | None:
+    # The option is raw: Ansible would make a text of a mapping, but one that no guest understands.
+    if text is not None and not isinstance(text, str):
+        what = "a mapping" if isinstance(text, dict) else "a list" if isinstance(text, list) else "a number or a truth value"
+        raise XenError(f"user_data is {what} and no text; write a text whose first line is #cloud-config, or make one with the filter to_nice_yaml")
+    return None if text is None else text.encode()
 
 
 def _bytes(item: dict[str, Any]) -> bytes:

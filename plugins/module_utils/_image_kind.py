@@ -25,12 +25,28 @@ OTHERS = (
     (0, b"PK\3\4", "a ZIP archive; unpack it first"),
     (0, b"7z\xbc\xaf", "a 7-Zip archive; unpack it first"),
 )
+# What is no disk either, but may be the beginning of one: told only when nobody said that it is raw.
+UNLIKELY = (
+    (b"%PDF-", "a PDF"),
+    (b"\x7fELF", "a program"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"LZIP", "packed with lzip"),
+    (b"\x04\x22\x4d\x18", "packed with lz4"),
+)
+# A text, in ASCII or any encoding that extends it: none of the control characters that the first sector of a disk has, zero before all.
+TEXT = bytes({*b"\t\n\r\f\x1b", *range(32, 127), *range(128, 256)})
+SECTOR = 512
 PAGES = (b"<!doctype html", b"<html", b"<?xml")
 
 
-def kind_of(head: bytes, wanted: str, tail: bytes = b"") -> str:
-    """raw, vhd (sparse), fixed, qcow2, tar, ami or iso. A ``wanted`` format that the content contradicts is an error."""
+def kind_of(head: bytes, wanted: str, tail: bytes = b"", size: int | None = None) -> str:
+    """raw, vhd (sparse), fixed, qcow2, tar, ami or iso. A ``wanted`` format that the content contradicts is an error.
+
+    A raw disk has no mark, so any file could be one: ``auto`` takes none that surely is something else.
+    """
     found = _found(head, tail)
+    if wanted == "auto" and found == "raw":
+        _refuse_unlikely(head, len(head) if len(head) < SECTOR else size)
     if wanted == "auto" or found == wanted or (wanted == "vhd" and found == "fixed"):
         return found
     if found == "tar" and wanted in ("raw", "vhd", "ami"):
@@ -42,6 +58,23 @@ def kind_of(head: bytes, wanted: str, tail: bytes = b"") -> str:
     if wanted == "vhd" and found in BARE and not tail:
         return "fixed"  # its footer is at the end, and is looked at there
     raise XenError(f"this image is no {wanted}, it looks like {found}; leave format out, or give the right one")
+
+
+def looks_bare(head: bytes) -> bool:
+    """Whether a footer at the end may tell that it is a fixed VHD."""
+    return _found(head, b"") in BARE
+
+
+def _refuse_unlikely(head: bytes, size: int | None) -> None:
+    what = next((what for magic, what in UNLIKELY if head.startswith(magic)), None)
+    if what is None and head and not head[:SECTOR].translate(None, TEXT):
+        what = "a text"
+    if what:
+        raise XenError(f"this image looks like {what} and no disk; give the image of a disk, or set format to raw if this is one")
+    if size is not None and size % SECTOR:
+        raise XenError(
+            f"this image has {size} bytes, and a disk has sectors of {SECTOR}; fetch it anew if it was cut short, or set format to raw if it is whole"
+        )
 
 
 def _found(head: bytes, tail: bytes) -> str:
@@ -66,7 +99,7 @@ def _ami(head: bytes) -> str:
 
 
 def _has_partitions(head: bytes) -> bool:
-    from ._partition import SECTOR, PartitionError, parse_mbr  # only where the head of an image is looked at
+    from ._partition import PartitionError, parse_mbr  # only where the head of an image is looked at
 
     try:
         return bool(parse_mbr(head[:SECTOR]))

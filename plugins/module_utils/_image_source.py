@@ -23,7 +23,7 @@ from ._errors import XenError
 from ._extent import file_extents
 from ._image_bytes import FOOTER, Bytes, Comparison, Origin, opened_file
 from ._image_extents import Ended, Image, bare, fixed_size, made_of, then
-from ._image_kind import BARE, HEAD, kind_of
+from ._image_kind import HEAD, kind_of, looks_bare
 from ._image_packed import Packed
 from ._image_url import last_bytes, opened_url, spooled
 from ._tool import find_tool
@@ -59,7 +59,7 @@ def _local(stack: ExitStack, path: str, origin: Origin, format_: str, look: bool
     packing = packed_as(os.pread(file.fileno(), HEAD, 0))
     if packing:
         return _unpacked(Packed(stack, file, packing, deadline), comparison.end, format_, look)
-    kind = kind_of(os.pread(file.fileno(), HEAD, 0), format_, os.pread(file.fileno(), FOOTER, max(size - FOOTER, 0)))
+    kind = kind_of(os.pread(file.fileno(), HEAD, 0), format_, os.pread(file.fileno(), FOOTER, max(size - FOOTER, 0)), size)
     if kind == "qcow2":
         reader = _qcow2.Reader(lambda count, offset: os.pread(file.fileno(), count, offset), size)
         return made_of(kind, reader.header.size, reader.extents, comparison.end)
@@ -81,7 +81,7 @@ def _unpacked(packed: Packed, ended: Ended, format_: str, look: bool) -> Image:
     if look:
         return _unknown(kind)
     size, tail = packed.measured()
-    return bare(packed.unpacked(), kind_of(head, format_, tail), size, ended, tail)
+    return bare(packed.unpacked(), kind_of(head, format_, tail, size), size, ended, tail)
 
 
 def _streamed(stack: ExitStack, source: Bytes, ended: Ended, origin: Origin, format_: str, look: bool) -> Image | None:
@@ -93,7 +93,7 @@ def _streamed(stack: ExitStack, source: Bytes, ended: Ended, origin: Origin, for
     # Looked at apart, as what was unpacked cannot be put back: the whole may have to be fetched first.
     head = Bytes(unpacker(packing, BytesIO(source.peek(PACKED_HEAD)).read)).peek(HEAD) if packing else source.peek(HEAD)
     tail = b"" if packing else _tail(head, origin, format_)
-    kind = kind_of(head, format_, tail)
+    kind = kind_of(head, format_, tail, None if packing else source.size)
     if kind in ("tar", "vhd"):
         return _front_to_back(Bytes(unpacker(packing, source.read)) if packing else source, kind, ended, format_)
     if kind == "qcow2" and look and not packing:
@@ -110,7 +110,7 @@ def _unknown(kind: str) -> Image:
 
 def _tail(head: bytes, origin: Origin, format_: str) -> bytes:
     """Asked for only where a footer may be: behind what looks like a bare disk."""
-    bare = format_ in ("auto", "vhd") and kind_of(head, "auto") in BARE
+    bare = format_ in ("auto", "vhd") and looks_bare(head)
     return last_bytes(origin) if bare else b""
 
 
@@ -126,11 +126,13 @@ def _front_to_back(source: Bytes, kind: str, ended: Ended, format_: str) -> Imag
     if first is None:
         raise XenError("this archive holds no file; it has to hold a disk, or the VHDs of a chain")
     inside = Bytes(first.read, first.size)
-    inner = kind_of(inside.peek(HEAD), format_)
+    head = inside.peek(HEAD)
+    packed = packed_as(head)
+    inner = packed or kind_of(head, format_, size=first.size)
     if inner == "vhd":
         chain = Chain(inside.read)
         return made_of("vhd", chain.size, lambda: then(chain.extents(member.read for member in members), source.drain), ended)
-    if inner in ("tar", "qcow2") or packed_as(inside.peek(HEAD)):
+    if packed or inner in ("tar", "qcow2"):
         raise XenError(f"this archive holds {first.name!r}, which is packed once more; a bare disk or VHDs can be read from an archive")
     if inner == "fixed" or first.name.endswith(".vhd"):
         raise XenError(f"this archive holds the fixed VHD {first.name!r}; only sparse ones can be read from an archive")

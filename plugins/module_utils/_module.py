@@ -66,6 +66,8 @@ def run(planner: Planner, options: Mapping[str, Any], *, second: str | None = No
         **rules,
     )
     try:
+        for options_of in (module.params, module.params[second] if second else None):
+            _options.refuse_no_time(options_of or {})
         with _one_at_a_time(module.params), ExitStack() as sessions:
             pools = [sessions.enter_context(open_session(module.params))]
             if second:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ._errors import Ambiguous, Immutable, XenError
-from ._interim import PORT_ID
+from ._interim import PORT_ID, refuse_mtu
 from ._lookup import Caller, Found, Record, View, records_by_ref
 from ._plan import Plan
 
@@ -34,7 +34,13 @@ class Context(Protocol):
     def view(self) -> View: ...
 
 
-def complete_interim(params: dict[str, Any]) -> dict[str, Any]:
+def prepare_network(params: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is no network before the pool is asked, and complete the others."""
+    refuse_mtu(params)
+    return _complete_interim(params)
+
+
+def _complete_interim(params: dict[str, Any]) -> dict[str, Any]:
     """The parameters with what makes a network the interim network of ``port_id``."""
     port = params["port_id"]
     if port is None:

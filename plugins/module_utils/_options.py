@@ -8,10 +8,15 @@ Each one is documented in the fragment of the same name under ``plugins/doc_frag
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleFallbackNotFound
 
+from ._errors import XenError
+
+# What is longer than a few decades, no clock of Python waits for.
+LONGEST = 10**9
 Spec = dict[str, dict[str, Any]]
 
 
@@ -53,6 +58,15 @@ def state(*choices: str) -> Spec:
 def timeout(seconds: float = 300) -> Spec:
     """``timeout``: how long one operation of the pool may take (fragment ``timeout``; other defaults document it)."""
     return {"timeout": {"type": "float", "default": seconds}}
+
+
+def refuse_no_time(params: Mapping[str, Any]) -> None:
+    """Refuse a time in which nothing can be done. Only a guest may be given none at all (``shutdown_timeout``)."""
+    for name, seconds in params.items():
+        if not name.endswith("timeout") or seconds is None or (name == "shutdown_timeout" and seconds == 0):
+            continue
+        if not 0 < seconds <= LONGEST:  # Also true of what is no number.
+            raise XenError(f"{name} {seconds:g} is no time to wait; write seconds, more than 0, such as 300")
 
 
 def selector() -> Spec:

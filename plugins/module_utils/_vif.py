@@ -11,7 +11,7 @@ from ._codec import Codec
 from ._device_job import Job, only_one
 from ._device_names import mac_address, number_or_none
 from ._errors import XenError
-from ._interim import is_interim
+from ._interim import is_interim, refuse_mtu
 from ._lookup import Found, Record, looks_like_uuid
 from ._task import run_task
 
@@ -34,6 +34,7 @@ def prepare_vif(params: dict[str, Any]) -> dict[str, Any]:
         raise XenError(f"device {device} is no device number of an interface; write a number from 0")
     if rate is not None and rate < 0:
         raise XenError(f"rate_limit {rate} is no rate; write kilobits per second, or 0 for no limit")
+    refuse_mtu(params)
     for option, version in (("ipv4_allowed", 4), ("ipv6_allowed", 6)):
         _check_addresses(option, version, params[option] or [])
     return {**params, "mac": None if mac is None else mac_address(mac)}

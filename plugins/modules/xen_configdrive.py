@@ -66,8 +66,10 @@ options:
     description: Keys and values for the guest, under C(meta) in OpenStack's C(meta_data.json), or at the top of NoCloud's C(meta-data).
     type: dict
   user_data:
-    description: What the guest shall run or do at its first start, as a script or a C(#cloud-config).
-    type: str
+    description:
+      - What the guest shall run or do at its first start, as the text of a script or of a C(#cloud-config).
+      - What is no text is an error. A mapping becomes a text by the filter P(ansible.builtin.to_nice_yaml#filter) behind a line C(#cloud-config).
+    type: raw
   vendor_data:
     description: Content of C(vendor_data.json). With O(format=nocloud) it is a cloud-config.
     type: dict
@@ -150,6 +152,11 @@ EXAMPLES = r"""
     user_data: |
       #cloud-config
       packages: [nginx]
+
+- name: Guest does at its first start what a variable says
+  xapi.xenserver.xen_configdrive:
+    vm: web1
+    user_data: "#cloud-config\n{{ web_setup | to_nice_yaml }}"
 
 - name: Guest of another VM reads the same from NoCloud
   xapi.xenserver.xen_configdrive:

@@ -47,7 +47,9 @@ options:
   format:
     description:
       - Format of the disk in the file. V(auto) looks at the content. What contradicts another value is an error.
-      - V(raw) takes a bare filesystem as a whole disk, where V(auto) and V(ami) put a partition table in front of it (partition at sector 63).
+      - V(auto) takes no raw disk that looks like something else, such as a text or a PDF, or that has no whole number of sectors of 512 bytes.
+      - V(raw) takes such a file as it is, and a bare filesystem as a whole disk, where V(auto) and V(ami) put a partition table in front of it
+        (partition at sector 63).
       - V(vhd) is needed for a fixed VHD behind a URL whose server cannot send the end of a file alone.
     type: str
     choices: [auto, raw, vhd, qcow2, ami, iso]

@@ -36,7 +36,7 @@ options:
     description: Description of the network.
     type: str
   mtu:
-    description: Largest packet in bytes. A new network has 1500 unless told otherwise.
+    description: Largest packet in bytes, 68 to 65535. A new network has 1500 unless told otherwise.
     type: int
   tags:
     description: Tags of the network, all of them. An empty list removes them.
@@ -125,7 +125,7 @@ network:
 from ..module_utils._codec import INT, MAP, SET, TEXT
 from ..module_utils._entity import Entity, Field
 from ..module_utils._module import run_entity
-from ..module_utils._network import VLAN_OPTIONS, complete_interim, find_interim, plan_vlan, plan_vlan_removal
+from ..module_utils._network import VLAN_OPTIONS, find_interim, plan_vlan, plan_vlan_removal, prepare_network
 from ..module_utils._render import network
 
 NETWORK = Entity(
@@ -140,7 +140,7 @@ NETWORK = Entity(
     ),
     options={"port_id": {"type": "str"}, **VLAN_OPTIONS},
     selectors=("name", "uuid", "port_id"),
-    prepare=complete_interim,
+    prepare=prepare_network,
     find=find_interim,
     on_present=plan_vlan,
     on_absent=plan_vlan_removal,

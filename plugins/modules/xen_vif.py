@@ -40,7 +40,7 @@ options:
       - An existing interface is moved to it, also while the VM runs, and keeps its MAC address.
     type: str
   mtu:
-    description: Largest packet in bytes. A new interface has 1500 unless told otherwise, and it cannot change afterwards.
+    description: Largest packet in bytes, 68 to 65535. A new interface has 1500 unless told otherwise, and it cannot change afterwards.
     type: int
   locking_mode:
     description:

@@ -136,7 +136,9 @@ options:
     description: Arguments of the kernel. A VM made from nothing with O(boot_mode=pv_kernel) has V(root=/dev/xvda1) unless told otherwise.
     type: str
   boot_order:
-    description: Order of the boot devices, of the letters V(c) disk, V(d) CD, V(n) network. A VM made from nothing has V(dc). Works from the next start.
+    description:
+      - Order of the boot devices, of the letters V(c) disk, V(d) CD, V(n) network, each at most once. A VM made from nothing has V(dc).
+      - Works from the next start.
     type: str
   firmware:
     description: Firmware of an V(hvm) VM. A VM without one has V(bios). Works from the next start.

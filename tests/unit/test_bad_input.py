@@ -63,7 +63,9 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
         simulator.fill(the(simulator, "SR", FULL)["ref"], LEFT)
         good, expired = simulator.serve(), simulator.serve(authority=Authority("expired"))
         (folder / "empty.raw").touch()
-        (folder / "large.raw").write_bytes(b"x" * 2 * MIB)
+        (folder / "large.raw").write_bytes(b"\1" * 2 * MIB)
+        (folder / "text").write_bytes(b"a text\n" * 512)
+        (folder / "cut.raw").write_bytes(b"\1" * 1023)
         yield Pool(
             simulator,
             {
@@ -82,6 +84,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 VM = {"vm": "web1"}
 NEW = {"name": "new", "sr": FULL}
 NO_SIZE = "is no size; write a number of bytes or something like 8GiB"
+NO_MTU = "is no size of a packet; write bytes from 68 to 65535, usually 1500"
+NO_ORDER = "is none; write some of the letters c (disk), d (CD) and n (network), each once, such as dc"
+NO_TIME = "is no time to wait; write seconds, more than 0, such as 300"
+NO_TEXT = "and no text; write a text whose first line is #cloud-config, or make one with the filter to_nice_yaml"
 # A name for it → module, options, what is told: what is wrong with which, and after the semicolon what to do next.
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "unknown host": (
@@ -162,6 +168,8 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         "image '{images}/missing.raw' does not exist on the machine where the module runs; check the path, or copy it there",
     ),
     "image empty": ("xen_image", {**NEW, "image": "{images}/empty.raw"}, "image '{images}/empty.raw' is empty; fetch it anew"),
+    "image that is a text": ("xen_image", {**NEW, "image": "{images}/text"}, "this image looks like a text and no disk; give the image of a disk, or set "),
+    "image that was cut": ("xen_image", {**NEW, "image": "{images}/cut.raw"}, "this image has 1023 bytes, and a disk has sectors of 512; fetch it anew "),
     "image larger than the disk": (
         "xen_image",
         {**NEW, "image": "{images}/large.raw", "size": "1MiB"},
@@ -203,6 +211,25 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         {**VM, "device": 3, "network": NETWORK, "mac": "00:16:3e:00:00:0g"},
         "mac '00:16:3e:00:00:0g' is no MAC address; write six pairs of hexadecimal digits such as 02:16:3e:00:00:01",
     ),
+    "packet that is none": ("xen_vif", {**VM, "device": 3, "network": NETWORK, "mtu": 10}, f"mtu 10 {NO_MTU}"),
+    "packet of a network that is none": ("xen_network", {"name": "new", "mtu": 67}, f"mtu 67 {NO_MTU}"),
+    "packet that is too large": ("xen_network", {"name": "new", "mtu": 65536}, f"mtu 65536 {NO_MTU}"),
+    **{
+        f"boot order {order!r}": ("xen_vm", {"name": "new", "memory": "1GiB", "boot_order": order}, f"boot_order {order!r} {NO_ORDER}")
+        for order in ("xyz", "cc", "DC", "")
+    },
+    "boot order of a VM that is there": ("xen_vm", {"name": "web2", "boot_order": "xyz"}, f"boot_order 'xyz' {NO_ORDER}"),
+    **{f"timeout {text}": ("xen_vdi", {**NEW, "size": "8MiB", "timeout": text}, f"timeout {text} {NO_TIME}") for text in ("0", "-5", "nan", "inf")},
+    "no time for a connection": ("xen_vm_info", {"connect_timeout": 0}, f"connect_timeout 0 {NO_TIME}"),
+    "no time to wait": ("xen_power", {"name": "web2", "state": "running", "wait_for": "tools", "wait_timeout": 0}, f"wait_timeout 0 {NO_TIME}"),
+    "no time for a guest": ("xen_power", {"name": "web1", "state": "halted", "shutdown_timeout": -1}, f"shutdown_timeout -1 {NO_TIME}"),
+    "no time for another pool": (
+        "xen_disk_transfer",
+        {"name": "web1 root", "dest_pool": {"hostname": "xen2.invalid", "request_timeout": 0}},
+        f"request_timeout 0 {NO_TIME}",
+    ),
+    "user data as a mapping": ("xen_configdrive", {**VM, "user_data": {"packages": ["nginx"]}}, f"user_data is a mapping {NO_TEXT}"),
+    "user data as a list": ("xen_configdrive", {**VM, "user_data": ["nginx"]}, f"user_data is a list {NO_TEXT}"),
     "MAC of a group": (
         "xen_vif",
         {**VM, "device": 3, "network": NETWORK, "mac": "ff:ff:ff:ff:ff:ff"},

@@ -282,12 +282,31 @@ def test_a_difference_alone_is_refused_at_once(tmp_path: Path) -> None:
         pytest.param(tar_of(("a.gz", gzip.compress(DISK))), "auto", "packed once more", id="packed twice"),
         pytest.param(tar_of(("0.vhd", fixed_vhd_of(DISK))), "auto", "fixed VHD '0.vhd'", id="fixed VHD in an archive"),
         pytest.param(tar_of(("a", DISK))[: 4 * MIB], "auto", "ends .* bytes before the end of a file", id="cut archive"),
+        pytest.param(b"%PDF-1.7\n" + bytes(1015), "auto", "looks like a PDF and no disk; .* or set format to raw", id="PDF"),
+        pytest.param(b"\x7fELF" + bytes(1020), "auto", "looks like a program", id="program"),
+        pytest.param(b"Stra\xc3\x9fe\n" * 512, "auto", "looks like a text", id="text"),
+        pytest.param(gzip.compress(b"a text\n" * 512), "auto", "looks like a text", id="packed text"),
+        pytest.param(tar_of(("ova.xml", b"<value>" * 512)), "auto", "looks like a text", id="text in an archive"),
+        pytest.param(bytes(511), "auto", "has 511 bytes, and a disk has sectors of 512; .* or set format to raw", id="less than a sector"),
+        pytest.param(DISK[:-1], "auto", "fetch it anew if it was cut short", id="cut raw disk"),
+        pytest.param(gzip.compress(DISK[:-1]), "auto", "fetch it anew if it was cut short", id="cut raw disk that was packed"),
+        pytest.param(tar_of(("disk", DISK[:-1])), "auto", "fetch it anew if it was cut short", id="cut raw disk in an archive"),
         pytest.param(fixed_vhd_of(DISK)[MIB:], "auto", "fixed VHD is broken", id="cut fixed VHD"),
     ],
 )
 def test_what_cannot_be_read_is_refused(data: bytes, format_: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(XenError, match=message):
         content(write(tmp_path, data), format_)
+
+
+@pytest.mark.parametrize("data", [b"%PDF-1.7\n" + bytes(1015), b"\x7fELF" + bytes(1020), b"a text\n" * 512, bytes(511), b"\1" * 513], ids=repr)
+def test_whatever_is_said_to_be_raw_is(data: bytes, tmp_path: Path) -> None:
+    assert content(write(tmp_path, data), "raw") == ("raw", data)
+
+
+def test_a_fixed_vhd_may_begin_with_a_text(tmp_path: Path) -> None:
+    disk = b"a text\n\n" * 4096
+    assert content(write(tmp_path, fixed_vhd_of(disk))) == ("vhd", disk)
 
 
 def test_places_that_are_no_image(tmp_path: Path) -> None:
@@ -428,6 +447,12 @@ def test_the_disk_comes_out_of_a_url(kind: str, make: Callable[[], bytes], parts
     assert content(origin, format_) == (kind, DISK)
     with pytest.raises(XenError, match="has the checksum"):
         content(Origin(origin.place, "sha256:" + "0" * 64), format_)
+
+
+def test_a_fixed_vhd_behind_a_url_may_begin_with_a_text(web: Any) -> None:
+    disk = b"a text\n\n" * 4096
+    (web[2] / "image").write_bytes(fixed_vhd_of(disk))
+    assert content(Origin(f"{web[0]}/image")) == ("vhd", disk)
 
 
 def test_a_fixed_vhd_that_shows_itself_only_at_its_end_is_refused(web: Any) -> None:

@@ -106,5 +106,5 @@ class TestFullCopy:
         outcome = run(module, name="second", **params)
         full(outcome, "NFS storage", "of 8MiB" if module == "xen_image" else "of 64MiB")
         assert disks(simulator) == before
-        assert content_of(simulator, the(simulator, "VDI", "first")["ref"])[:MIB] == b"x" * MIB
+        assert content_of(simulator, the(simulator, "VDI", "first")["ref"])[:MIB] == b"\1" * MIB
         assert named(simulator, "VDI", "second") == []

@@ -143,7 +143,7 @@ def test_every_way_gives_the_same_disk(pack: Callable[[bytes], bytes], name: str
 
 def test_an_image_of_odd_size_keeps_its_content_exactly(run_served: Run, simulator: Simulator, image: Write) -> None:
     odd = disk()[: 5 * MIB] + b"tail"
-    outcome = run_served("xen_image", image=image(odd), name="odd")
+    outcome = run_served("xen_image", image=image(odd), name="odd", format="raw")
     assert not outcome.failed, outcome.result
     assert outcome["vdi"]["size"] == 6 * MIB
     assert content_of(simulator, the(simulator, "VDI", "odd")["ref"]) == odd + bytes(MIB - 4)

@@ -50,7 +50,7 @@ def data(simulator: Simulator, tmp_path: Path) -> str:
 
 def image(folder: Path) -> str:
     path = folder / "image.raw"
-    path.write_bytes(b"x" * (8 * MIB))
+    path.write_bytes(b"\1" * (8 * MIB))
     return str(path)
 
 
