@@ -529,7 +529,7 @@ def test_a_server_that_drips_is_given_up(pack: Callable[[bytes], bytes], web: An
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    (folder / "image").write_bytes(pack(random.Random(2).randbytes(LOOKED_AT + 100)))
+    (folder / "image").write_bytes(pack(random.Random(2).randbytes(LOOKED_AT + 512)))
     try:
         with pytest.raises(TimedOut, match=f"gave up waiting for image {url}/image to be read after 0.3 seconds"):
             read_all(Origin(f"{url}/image"), timeout=0.3)

@@ -38,7 +38,7 @@ SCENARIO = Scenario(
     Do({"name": "db2", "source_vm": "db1", "full_copy": True, "vcpus": 2}),
     Do({"name": "db3", "template": "Debian Bookworm 12", "sr": "NFS storage", "memory": "3GiB"}),
     Do({"name": "db4", "template": "Debian Bookworm 12", "template_disks": False, "bootable": False}),
-    Do({"name": "db1", "state": "absent", "destroy_disks": True, "destroy_owned": True, "purge_networks": True}),
+    Do({"name": "db1", "state": "absent", "destroy_disks": True, "destroy_owned": True, "purge_networks": True}, told=("removed", "left")),
     world="three_hosts",
 )
 MIB = 2**20
