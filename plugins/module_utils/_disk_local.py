@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from ._disk_layout import HEAD, TABLES, Layout
 from ._disk_read import exported
@@ -51,7 +51,8 @@ class _Enough(Exception):
 def disk_extents(session: Session, vdi: str, disk_size: int, *, label: str, timeout: float) -> Iterator[Iterator[Extent]]:
     """What a disk holds. As VHD only what is allocated goes over the network; what is too large for that goes as it is."""
     form = "vhd" if disk_size <= LARGEST else "raw"
-    with exported(session, vdi, form, label=label, timeout=timeout) as read:
+    with ExitStack() as stack:
+        read = stack.enter_context(exported(session, vdi, form, label=label, timeout=timeout))
         if form == "raw":
             yield _raw(read, disk_size, label)
             return

@@ -304,8 +304,16 @@ left:
   type: list
   elements: dict
   contains:
-    uuid: {description: Uuid of the disk, or of the VM for its snapshots., type: str, returned: always, sample: 1f7b6c9e-4a1d-4d27-9a53-0c6de3a5b4f2}
-    text: {description: What stays and why., type: str, returned: always, sample: "disk 'data' of VM 'web1' stays: it is a network volume"}
+    uuid:
+      description: Uuid of the disk, or of the VM for its snapshots.
+      type: str
+      returned: always
+      sample: 1f7b6c9e-4a1d-4d27-9a53-0c6de3a5b4f2
+    text:
+      description: What stays and why.
+      type: str
+      returned: always
+      sample: "disk 'data' of VM 'web1' stays: it is a network volume"
 vm:
   description: The VM as it is now. In check mode, what is known of a VM that would be made.
   returned: when O(state=present)
