@@ -5,30 +5,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure, Simulator, VirtualClock
+from simulator import NULL, Simulator, VirtualClock
 
+from ._asking import refusal, until
 from ._consistency import StandingSimulator
-
-
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("not within ten seconds")
 
 
 @pytest.fixture
