@@ -16,6 +16,10 @@ TYPED  := -p ansible_collections.xapi.xenserver.plugins -p ansible_collections.x
 # Ansible refuses to start in another encoding, and a bare container has none.
 export LC_ALL := C.UTF-8
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A play and a test run start dozens of simulators, which would each be compiled anew where the environment forbids Python to keep what it
+# compiled, as images of containers do.
+test demo molecule sweep: export PYTHONDONTWRITEBYTECODE :=
+test demo molecule sweep: export PYTHONPYCACHEPREFIX := $(CURDIR)/$(BUILD)/bytecode
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test molecule lint sanity conformance docs bench sweep simulator clean
@@ -29,7 +33,7 @@ demo: $(VENV)/made-demo $(LINK) ## Watch a VM being built from a disk image on a
 
 test: $(VENV)/made-test $(LINK) ## Run unit tests, conformance, and the modules through Ansible over TLS
 	@$(BIN)/python tests/strangers/install.py
-	@$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # Molecule keeps its files below ANSIBLE_HOME. A run that was killed left its pool and a note that there is one, hence destroy first.
 molecule: $(VENV)/made-molecule $(LINK) ## Build with each role on a simulated pool, repeat it, verify (MOLECULE='converge -s spawn')

@@ -140,7 +140,7 @@ class Request:
             self._broke(error)
 
     def _broke(self, error: Exception) -> NoReturn:
-        self._connection.close()
+        self._hang_up()
         seconds = self._session.http.request_timeout
         what = f"nothing moved for {seconds:g} seconds" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         self.fail(f"the connection broke: {what}")

@@ -20,6 +20,9 @@ TARGETS = HERE / "targets"
 NAMES = sorted(path.name for path in TARGETS.iterdir() if (path / "tasks" / "main.yml").is_file() and not (path / "aliases").is_file())
 
 
+LONGEST = 900.0  # seconds, of all targets together
+
+
 def run_playbook(names: list[str], environment: dict[str, str], folder: Path) -> tuple[list[dict[str, Any]], str]:
     """The tasks that ended, and what ansible-playbook printed."""
     steps = folder / "steps.jsonl"
@@ -41,7 +44,7 @@ def run_playbook(names: list[str], environment: dict[str, str], folder: Path) ->
     }
     playbook = str(Path(sys.executable).with_name("ansible-playbook"))
     command = [playbook, "-i", ",".join(names) + ",", str(HERE / "targets.yml"), *(["-e", f"@{CONFIG}"] if CONFIG.exists() else [])]
-    done = subprocess.run(command, env={**os.environ, **environment, **settings}, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, env={**os.environ, **environment, **settings}, capture_output=True, text=True, timeout=LONGEST, check=False)
     return [json.loads(line) for line in steps.read_text().splitlines()], done.stdout + done.stderr
 
 
@@ -58,6 +61,8 @@ def recap(output: str, target: str) -> dict[str, int]:
     return {name: int(number) for name, number in (word.split("=") for word in line.split() if "=" in word)}
 
 
+# The first of them waits for the play of all.
+@pytest.mark.timeout(LONGEST + 100)
 @pytest.mark.parametrize("target", NAMES)
 def test_target(target: str, played: tuple[list[dict[str, Any]], str]) -> None:
     steps, output = played

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance import patience
 from conformance.bindings import Bindings, symbols
 from conformance.client import Answer
 from conformance.http_steps import BROKEN
@@ -155,6 +156,12 @@ def replayed(name: str, spoil: int | None = None) -> dict[int, list[Any]]:
     parrot = Parrot(recording, spoil)
     parrot.replay.__init__(recording, parrot)  # type: ignore[misc]
     return {result.number: result.differences for result in parrot.replay.run()}
+
+
+@pytest.fixture(autouse=True)
+def no_guest_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was recorded is answered at once."""
+    monkeypatch.setattr(patience, "REPORT_TIME", 0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from simulator import Simulator, VirtualClock
 
+from ._asking import fixtures
 from ._machines import host_named, machine, refusal
 
 FEWER = "VM last booted on a CPU with features this host's CPU does not have."
@@ -19,16 +20,7 @@ NO_KEYS = "Host does not have new leveling feature keys - not comparing VM's fla
 BIT = 0x20
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts", clock=VirtualClock()))
 
 
 @pytest.fixture

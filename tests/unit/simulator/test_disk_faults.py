@@ -16,25 +16,18 @@ import pytest
 from simulator import Failure, Rule, Simulator, VirtualClock
 from simulator.server import Server
 
+from ._asking import fixtures
+
 MIB = 1024 * 1024
 CONTENT = bytes(range(1, 256)) * (4 * MIB // 255 + 1)
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
+simulator, session = fixtures(lambda: Simulator("one_host"), "module")
 
 
 @pytest.fixture(scope="module")
 def server(simulator: Simulator) -> Server:
     return simulator.serve(tls=False, http=True)
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 @pytest.fixture

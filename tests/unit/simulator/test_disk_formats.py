@@ -14,7 +14,6 @@ import struct
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -24,6 +23,8 @@ import pytest
 from simulator import Simulator
 from simulator.server import Server
 
+from ._asking import fixtures
+
 MIB = 1024 * 1024
 SIZE = 6 * MIB
 CLUSTER = 64 * 1024
@@ -31,21 +32,12 @@ PATIENCE = 2.0
 FAILED = ["failure", "VDI_IO_ERROR", "Device I/O errors"]
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host", api="26") as simulator:
-        yield simulator
-        assert simulator.problems == []
+simulator, session = fixtures(lambda: Simulator("one_host", api="26"), "module")
 
 
 @pytest.fixture(scope="module")
 def server(simulator: Simulator) -> Server:
     return simulator.serve(tls=False, http=True)
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import http.client
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -18,25 +18,18 @@ import pytest
 from simulator import Simulator
 from simulator.server import Server
 
+from ._asking import fixtures
+
 MIB = 1024 * 1024
 END_MARK = bytes(12)
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
+simulator, session = fixtures(lambda: Simulator("three_hosts"), "module")
 
 
 @pytest.fixture(scope="module")
 def server(simulator: Simulator) -> Server:
     return simulator.serve(tls=False, http=True)
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from simulator import Failure, Simulator
 
+from ._asking import fixtures
 from ._consistency import StandingSimulator
 
 MIB = 1024 * 1024
@@ -20,16 +21,7 @@ DRIVE = {"bootable": False, "mode": "RW", "type": "Disk", "empty": False, "other
 Refusal = Callable[..., list[str]]
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with StandingSimulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: StandingSimulator("three_hosts"), "module")
 
 
 @pytest.fixture

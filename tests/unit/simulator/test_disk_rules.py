@@ -13,6 +13,8 @@ import pytest
 
 from simulator import Failure, Simulator
 
+from ._asking import refusal
+
 MIB = 1024**2
 TASK = "OpaqueRef:00000000-0000-0000-0000-000000000001"
 INTRODUCED = (True, 0, 0, "OpaqueRef:NULL", False, "19700101T00:00:00Z", "OpaqueRef:NULL")
@@ -52,12 +54,6 @@ def disk(session: Any) -> Make:
         return str(session.VDI.create({**record, **fields}))
 
     return create
-
-
-def refusal(call: Any, *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        call(*params)
-    return caught.value.description
 
 
 def storage_error(kind: str, text: str) -> list[str]:

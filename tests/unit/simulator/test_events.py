@@ -6,37 +6,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator
+from simulator import Simulator
 
+from ._asking import fixtures, refusal, until
 
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "not within ten seconds"
-        time.sleep(0.02)
+simulator, session = fixtures(lambda: Simulator("one_host"))
 
 
 def create(session: Any, name: str = "net") -> str:

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from simulator import NULL, Simulator
 
+from ._asking import fixtures
 from ._consistency import StandingSimulator
 from ._graphics import K1, T4, gpus, group, kind, world
 from ._machines import host_named, machine, refusal
@@ -18,16 +18,7 @@ from ._machines import host_named, machine, refusal
 NOBODY = "OpaqueRef:nobody"
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with StandingSimulator(world()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: StandingSimulator(world()))
 
 
 @pytest.fixture

@@ -17,17 +17,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from simulator import Simulator, VirtualClock
 from simulator.guests.agent import BASE, PRIME, SCRIPTS, script, unseal
 
+from ._asking import fixtures
 from ._consistency import StandingSimulator
 from ._guest import Domain
 from ._machines import machine
 
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    """On a clock that never goes on by itself: between two calls nobody answers."""
-    with StandingSimulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
+# On a clock that never goes on by itself: between two calls nobody answers.
+simulator, session = fixtures(lambda: StandingSimulator("one_host"), "module")
 
 
 @pytest.fixture

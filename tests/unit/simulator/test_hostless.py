@@ -15,17 +15,14 @@ from hypothesis import strategies as st
 from simulator import Simulator
 from simulator.transport.hostless import Hosts
 
+from ._asking import fixtures
 from ._hostile import few
 
 BODY = json.dumps({"jsonrpc": "2.0", "method": "session.login_with_password", "params": ["root", "simulated"], "id": 1}).encode()
 CALL = b"POST /jsonrpc HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
+simulator, session = fixtures(lambda: Simulator("one_host"), "module")
 
 
 @pytest.fixture

@@ -4,28 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from simulator import Simulator, VirtualClock
 
+from ._asking import fixtures
 from ._machines import host_named, machine, refusal, sr_named
 
 NOBODY = "OpaqueRef:nobody"
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts", clock=VirtualClock()))
 
 
 @pytest.fixture

@@ -9,39 +9,26 @@ import time
 import urllib.error
 import urllib.request
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator
+from simulator import Simulator
 from simulator.server import Server
+
+from ._asking import fixtures, refusal
 
 GIB = 1 << 30
 
 
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
+simulator, session = fixtures(lambda: Simulator("one_host"), "module")
 
 
 @pytest.fixture(scope="module")
 def server(simulator: Simulator) -> Server:
     return simulator.serve(tls=False)
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 @pytest.fixture(scope="module")

@@ -4,30 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure, Simulator, worlds
+from simulator import NULL, Simulator, worlds
 
+from ._asking import fixtures, refusal
 
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts"))
 
 
 @pytest.fixture

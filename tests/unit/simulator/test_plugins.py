@@ -14,16 +14,12 @@ from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator
+from simulator import Simulator
+
+from ._asking import refusal
 
 MEMBERS = "<member><name>Status</name><value>Success</value></member><member><name>Value</name>{}</member>"
 OK = f"<methodResponse><params><param><value><struct>{MEMBERS}</struct></value></param></params></methodResponse>"
-
-
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
 
 
 @pytest.fixture

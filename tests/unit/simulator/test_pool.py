@@ -6,43 +6,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator, VirtualClock
+from simulator import Simulator, VirtualClock
 from simulator.engine.context import CURRENT, Context
+
+from ._asking import fixtures, refusal, until
 
 GIB = 1 << 30
 
 
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("not within ten seconds")
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts", clock=VirtualClock()))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,17 +13,13 @@ from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure, Simulator
+from simulator import NULL, Simulator
+
+from ._asking import refusal, until
 
 WORLDS = Path(__file__).parents[2] / "simulator" / "worlds"
 LOGIN = ("root", "simulated")
 MIB = 1024 * 1024
-
-
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
 
 
 def world(source: str, **changes: Any) -> dict[str, Any]:
@@ -51,16 +46,6 @@ def joiner() -> Iterator[Simulator]:
     with Simulator(data) as simulator:
         yield simulator
         assert simulator.problems == []
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What became true within ten seconds."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("not within ten seconds")
 
 
 def member(session: Any, name: str) -> str:

@@ -5,28 +5,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure, Simulator, VirtualClock
+from simulator import NULL, Simulator, VirtualClock
 
-
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("not within ten seconds")
+from ._asking import refusal, until
+from ._consistency import StandingSimulator
 
 
 @pytest.fixture
@@ -161,6 +148,8 @@ def test_a_restart_ends_all_sessions(simulator: Simulator, session: Any) -> None
 
 # Tasks
 
+WORK = 1.5
+
 
 def slow(session: Any) -> str:
     """A task that takes a while: the simulator is told how long VM.clone takes."""
@@ -168,33 +157,38 @@ def slow(session: Any) -> str:
 
 
 @pytest.fixture
-def working() -> Iterator[Any]:
-    with Simulator("one_host", latency={"VM.clone": 1.5}) as simulator:
+def working() -> Iterator[StandingSimulator]:
+    """On a clock that stands still until the test lets time pass."""
+    with StandingSimulator("one_host", latency={"VM.clone": WORK}) as simulator:
         yield simulator
         assert simulator.problems == []
 
 
-def test_a_task_from_beginning_to_end(working: Simulator) -> None:
+def test_a_task_from_beginning_to_end(working: StandingSimulator) -> None:
     session = working.session()
     task = slow(session)
     record = session.task.get_record(task)
     expected = {"name_label": "Async.VM.clone", "status": "pending", "progress": 0.0, "result": "", "error_info": [], "finished": "19700101T00:00:00Z"}
     assert {name: record[name] for name in expected} == expected
-    until(lambda: session.task.get_status(task) != "pending")
+    working.let_pass(WORK / 2)
+    assert session.task.get_status(task) == "pending"
+    working.let_pass(WORK)
     record = session.task.get_record(task)
     copy = session.VM.get_by_name_label("copy")[0]
     assert (record["status"], record["progress"], record["result"]) == ("success", 1.0, f"<value>{copy}</value>")
     assert record["finished"] >= record["created"] > "19700101T00:00:00Z"
 
 
-def test_a_plain_call_has_a_task_while_it_runs(working: Simulator) -> None:
-    session = working.session()
-    template = session.VM.get_by_name_label("Other install media")[0]
-    caller = threading.Thread(target=lambda: working.session().VM.clone(template, "copy"))
-    caller.start()
-    until(lambda: [row for row in session.task.get_all_records().values() if row["name_label"] == "VM.clone"])
-    caller.join(10)
-    assert [row for row in session.task.get_all_records().values() if row["name_label"] == "VM.clone"] == []
+def test_a_plain_call_has_a_task_while_it_runs() -> None:
+    with Simulator("one_host", latency={"VM.clone": WORK}) as simulator:
+        session = simulator.session()
+        template = session.VM.get_by_name_label("Other install media")[0]
+        caller = threading.Thread(target=lambda: simulator.session().VM.clone(template, "copy"))
+        caller.start()
+        until(lambda: [row for row in session.task.get_all_records().values() if row["name_label"] == "VM.clone"])
+        caller.join(10)
+        assert [row for row in session.task.get_all_records().values() if row["name_label"] == "VM.clone"] == []
+        assert simulator.problems == []
 
 
 @pytest.mark.parametrize("api", ["8.2", "8.3", "26"])
@@ -215,23 +209,26 @@ def test_cancelled(api: str) -> None:
         assert session.VM.get_by_name_label("copy") == []
 
 
-def test_a_status_that_its_client_set_stays(working: Simulator) -> None:
+def test_a_status_that_its_client_set_stays(working: StandingSimulator) -> None:
     session = working.session()
     task = slow(session)
     session.task.set_status(task, "failure")
-    until(lambda: session.VM.get_by_name_label("copy") != [] and working.engine.tasks.running == {})
+    working.let_pass(WORK)
+    assert session.VM.get_by_name_label("copy") != []
+    assert working.engine.tasks.running == {}
     # TaskHelper.complete looks whether it is pending still.
     assert (session.task.get_status(task), session.task.get_result(task)) == ("failure", "")
 
 
-def test_destroying_what_runs_twice(working: Simulator) -> None:
+def test_destroying_what_runs_twice(working: StandingSimulator) -> None:
     session = working.session()
     task = slow(session)
     session.task.destroy(task)
     assert session.task.get_current_operations(task) == {"task": "destroy"}
     # Xapi_task.destroy adds to a map.
     assert refusal(session.task.destroy, task) == ["MAP_DUPLICATE_KEY", "task", "current_operations", task, "task"]
-    until(lambda: session.task.get_status(task) == "success")
+    working.let_pass(WORK)
+    assert session.task.get_status(task) == "success"
 
 
 def test_cancelling_what_is_done_does_nothing(session: Any) -> None:
@@ -249,13 +246,14 @@ def test_refused_in_the_task_or_at_once(session: Any) -> None:
     assert session.task.get_error_info(task) == ["HANDLE_INVALID", "VM", "OpaqueRef:none"]
 
 
-def test_destroyed_while_it_runs(working: Simulator) -> None:
+def test_destroyed_while_it_runs(working: StandingSimulator) -> None:
     """It is marked, and goes a while after its end; the work goes on."""
     session = working.session()
     task = slow(session)
     session.task.destroy(task)
     assert session.task.get_current_operations(task) == {"task": "destroy"}
-    until(lambda: session.VM.get_by_name_label("copy"))
+    working.let_pass(WORK)
+    assert session.VM.get_by_name_label("copy")
 
 
 def test_finished_long_ago(session: Any, wait: Callable[[float], None]) -> None:

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,35 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from simulator import Failure, Simulator, VirtualClock
+from simulator import Simulator, VirtualClock
 from simulator.transport.tls import Authority, Identity
 
+from ._asking import fixtures, refusal, until
 
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("not within ten seconds")
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts"))
 
 
 @pytest.fixture

@@ -5,26 +5,19 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator, VirtualClock
+from simulator import Simulator, VirtualClock
+
+from ._asking import fixtures, refusal
 
 MIB, GIB = 1024**2, 1024**3
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts", clock=VirtualClock()), "module")
 
 
 @pytest.fixture
@@ -44,12 +37,6 @@ def create(session: Any, hosts: list[str]) -> Callable[..., str]:
 def disk(session: Any, sr: str, size: int = 16 * MIB, **fields: Any) -> str:
     record = {"SR": sr, "virtual_size": size, "type": "user", "sharable": False, "read_only": False, "other_config": {}}
     return session.VDI.create({"name_label": "disk", **record, **fields})
-
-
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
 
 
 # Making

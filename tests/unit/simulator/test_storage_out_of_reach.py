@@ -5,33 +5,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator
+from simulator import Simulator
+
+from ._asking import fixtures, refusal
 
 MIB = 1024**2
 DISK = {"name_label": "d", "virtual_size": 4 * MIB, "type": "user", "sharable": False, "read_only": False, "other_config": {}}
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
-
-
-def refusal(call: Any, *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        call(*params)
-    return caught.value.description
+simulator, session = fixtures(lambda: Simulator("three_hosts"))
 
 
 def local_sr(session: Any, host: str) -> str:

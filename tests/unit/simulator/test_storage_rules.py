@@ -5,27 +5,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from simulator import Failure, Simulator, VirtualClock
 
+from ._asking import fixtures, refusal
+
 MIB = 1024**2
 DISK = {"name_label": "d", "virtual_size": 4 * MIB, "type": "user", "sharable": False, "read_only": False, "other_config": {}}
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts"), "module")
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +26,6 @@ def hosts(session: Any) -> list[str]:
     """The coordinator first."""
     master = session.pool.get_master(session.pool.get_all()[0])
     return [master, *(host for host in session.host.get_all() if host != master)]
-
-
-def refusal(call: Any, *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        call(*params)
-    return caught.value.description
 
 
 def storage_error(kind: str, text: str) -> list[str]:

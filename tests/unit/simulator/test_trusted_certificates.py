@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,19 +13,10 @@ import trustme
 from simulator import Simulator, VirtualClock
 from simulator.transport.tls import Authority, Identity
 
+from ._asking import fixtures
 from ._machines import host_named, refusal
 
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts", api="26", clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("three_hosts", api="26", clock=VirtualClock()))
 
 
 @pytest.fixture

@@ -4,29 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from simulator import Simulator, VirtualClock
 
+from ._asking import fixtures
 from ._graphics import world
 from ._machines import GIB, attach, host_named, machine, only, refusal
 
 NOBODY = "OpaqueRef:nobody"
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(world(), clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator(world(), clock=VirtualClock()))
 
 
 @pytest.fixture

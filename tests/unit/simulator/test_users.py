@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator
+from simulator import Simulator
+
+from ._asking import refusal
 
 WORLDS = Path(__file__).parents[2] / "simulator" / "worlds"
 DOMAIN = "example.com"
@@ -26,12 +28,6 @@ DIRECTORY = {
     "groups": {"operators": {"sid": "S-1-5-2001", "groups": ["staff"]}, "staff": {"sid": "S-1-5-2002"}, "guests": {"sid": "S-1-5-2003"}},
 }
 JOINING = {"user": f"administrator@{DOMAIN}", "pass": "top"}
-
-
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
 
 
 @pytest.fixture

@@ -11,19 +11,12 @@ import pytest
 
 from simulator import NULL, Failure, Simulator
 
+from ._asking import fixtures
+
 MIB = 1024 * 1024
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("one_host"), "module")
 
 
 @pytest.fixture

@@ -4,27 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator import NULL, Failure, Simulator
+from simulator import NULL, Simulator
+
+from ._asking import fixtures, refusal
 
 MIB = 1024 * 1024
 Make = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("one_host"), "module")
 
 
 @pytest.fixture
@@ -39,12 +32,6 @@ def make(session: Any, sr: Callable[[str], str]) -> Make:
         return session.VDI.create({**record, "other_config": {}, **fields})
 
     return create
-
-
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
 
 
 # Creation

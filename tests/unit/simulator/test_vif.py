@@ -5,30 +5,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from simulator import Failure, Simulator
+from simulator import Simulator
 
+from ._asking import fixtures, refusal
 
-def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
-    with pytest.raises(Failure) as caught:
-        action(*params)
-    return caught.value.description
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator("one_host"), "module")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 import http.client
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -16,26 +16,18 @@ import pytest
 from simulator import NULL, Simulator
 from simulator.server import Server
 
+from ._asking import fixtures
 from ._machines import MIB, add_disk, attach, disks, machine, sr_named
 
 Files = dict[str, bytes]
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("one_host") as simulator:
-        yield simulator
-        assert simulator.problems == []
+simulator, session = fixtures(lambda: Simulator("one_host"), "module")
 
 
 @pytest.fixture(scope="module")
 def server(simulator: Simulator) -> Server:
     return simulator.serve(tls=False, http=True)
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 def ask(server: Server, verb: str, path: str, body: bytes | None = None, **query: str) -> bytes:

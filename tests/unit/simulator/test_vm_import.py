@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,22 +13,14 @@ from simulator.behaviour._vm_export import Export
 from simulator.behaviour._vm_import_objects import Wanted
 from simulator.engine.context import CURRENT, Context
 
+from ._asking import fixtures
 from ._graphics import K1, T4, gpus, group, kind, world
 from ._machines import add_disk, add_nic, disks, host_named, machine, refusal, sr_named
 
 UNKNOWN = "5a0c1c3e-6d2b-4b1e-9a77-0f4d3c2b1a00"
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(world(), clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: Simulator(world(), clock=VirtualClock()))
 
 
 @pytest.fixture

@@ -4,29 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from simulator import NULL, Simulator
 
+from ._asking import fixtures
 from ._consistency import StandingSimulator
 from ._machines import GIB, MIB, add_disk, attach, disks, gone, host_named, machine, messages_of, only, refusal, sr_named
 
 EPOCH = "19700101T00:00:00Z"
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with StandingSimulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+simulator, session = fixtures(lambda: StandingSimulator("three_hosts"), "module")
 
 
 @pytest.fixture

@@ -17,15 +17,13 @@ import pytest
 from simulator import Simulator
 from simulator.server import Server
 
+from ._asking import fixtures
+
 CORS = "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Headers: X-Requested-With\r\n"
 Ask = Callable[..., tuple[str, str, bytes]]
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator("three_hosts") as simulator:
-        yield simulator
-        assert simulator.problems == []
+simulator, session = fixtures(lambda: Simulator("three_hosts"), "module")
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +98,6 @@ def refused(answer: bytes) -> list[str]:
     assert "<name>Status</name><value>Failure</value>" in text, text
     inner = text.partition("<name>ErrorDescription</name>")[2].partition("<data>")[2].partition("</data>")[0]
     return [part.partition("</value>")[0] for part in inner.split("<value>")[1:]]
-
-
-@pytest.fixture(scope="module")
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
 
 
 # HTTP

@@ -120,7 +120,8 @@ class TestClientTask:
             monkeypatch.setattr(session, "call", call)
             assert wait_for_task(session, task, timeout=0.05, what="the transfer") == ""
 
-    def test_a_task_that_is_gone(self, session: Session) -> None:
+    def test_a_task_that_is_gone(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_task, "LONGEST_WAIT", 0.1)
         with pytest.raises(ApiError, match="the task this task worked on is gone"):
             wait_for_task(session, "OpaqueRef:none", timeout=5, what="nothing")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .machines import MIB, the
 PATHS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 CONTENT = "xen_ansible:content"
 START = 2048 * 512
+PIECE = 65536
 
 
 def streaming(**params: Any) -> Callable[[MemorySession], dict[str, Any]]:
@@ -88,21 +89,52 @@ def disk_file(simulator: Simulator, vdi_ref: str, path: Path) -> Path:
     return path
 
 
-def partition_file(disk: Path, size: int | None = None) -> Path:
-    """The first partition of a disk as a sparse file of its own."""
-    path = disk.with_suffix(".part")
-    with disk.open("rb") as source, path.open("wb") as target:
-        end = size or disk.stat().st_size
-        target.truncate(end - START)
-        position = START
-        while True:
+def sparse(path: Path, size: int, content: Iterable[tuple[int, bytes]]) -> Path:
+    """A file of that size, all holes but for the content."""
+    with path.open("wb") as file:
+        file.truncate(size)
+        for offset, data in content:
+            os.pwrite(file.fileno(), data, offset)
+    return path
+
+
+def pieces(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Offset and bytes of what a file holds, without holes and without long runs of zeros."""
+    with path.open("rb") as file:
+        position, end = start, path.stat().st_size if end is None else end
+        while position < end:
             try:
-                position = os.lseek(source.fileno(), position, os.SEEK_DATA)
-            except OSError:
-                return path
-            hole = min(os.lseek(source.fileno(), position, os.SEEK_HOLE), end)
+                position = os.lseek(file.fileno(), position, os.SEEK_DATA)
+            except OSError:  # nothing but a hole until the end
+                return
+            hole = min(os.lseek(file.fileno(), position, os.SEEK_HOLE), end)
             while position < hole:
-                position += os.pwrite(target.fileno(), os.pread(source.fileno(), min(4 * MIB, hole - position), position), position - START)
+                data = os.pread(file.fileno(), min(PIECE, hole - position), position)
+                if data.count(0) != len(data):
+                    yield position, data
+                position += len(data)
+
+
+def bytes_at(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb") as file:
+        return os.pread(file.fileno(), length, offset)
+
+
+def same(one: Path, other: Path, size: int | None = None) -> bool:
+    """Whether two files hold the same, the second one with zeros up to `size`."""
+    if one.stat().st_size != (size or other.stat().st_size):
+        return False
+    return all(_within(pieces(near), far) for near, far in ((one, other), (other, one)))
+
+
+def _within(content: Iterable[tuple[int, bytes]], path: Path) -> bool:
+    return all(bytes_at(path, offset, len(data)).ljust(len(data), b"\0") == data for offset, data in content)
+
+
+def partition_file(disk: Path, end: int | None = None, *, start: int = START) -> Path:
+    """The first partition of a disk as a sparse file of its own, to the end of the disk unless told."""
+    end = end or disk.stat().st_size
+    return sparse(disk.with_suffix(".part"), end - start, ((offset - start, data) for offset, data in pieces(disk, start, end)))
 
 
 def blkid(path: Path, *options: str) -> dict[str, str]:

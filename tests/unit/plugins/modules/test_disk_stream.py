@@ -47,6 +47,7 @@ def peer(script: Script) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(5)
+    assert not thread.is_alive(), "whoever was served did not hang up"
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from simulator.transport.memory import MemorySession
 from ..conftest import Run
 from ..scenario import Do, Scenario
 from .filesystems import DATA, attached, file_in, filesystem_disk, filesystem_size, first_partition, load, looked_at
-from .generated import address, at_device, disk_file, dying, streaming
+from .generated import address, at_device, bytes_at, disk_file, dying, same, streaming
 from .machines import MACHINES, MIB, named, new_disk, start, the
 
 SIZE, LARGER, SMALLER = 64 * MIB, 128 * MIB, 32 * MIB
@@ -77,7 +77,7 @@ def test_partition_and_filesystem_grow(resize: Run, simulator: Simulator, tmp_pa
     assert first_partition(disk) == (2048, end - 2048)
     assert filesystem_size(part) > (end - 2048) * 512 - MIB
     assert file_in(part, "/data") == DATA
-    assert disk.read_bytes()[:440] == original.read_bytes()[:440]
+    assert bytes_at(disk, 0, 440) == bytes_at(original, 0, 440)
     assert outcome["transfer"]["bytes_sent"] < 16 * MIB
     assert not resize(vm="web1", userdevice="4", size="128MiB", mode="auto_configure").changed
 
@@ -114,11 +114,11 @@ def test_other_disks_only_grow(resize: Run, simulator: Simulator, tmp_path: Path
         ref = new_disk(session, the(simulator, "SR", "NFS storage")["ref"], "data", size)
     else:
         ref = load(session, filesystem_disk(tmp_path, size, **made), "data")  # type: ignore[arg-type]
-    before = disk_file(simulator, ref, tmp_path / "before").read_bytes()
+    before = disk_file(simulator, ref, tmp_path / "before")
     outcome = resize(name="data", size=str(size * 2), mode="auto_configure")
     assert outcome.writes == ["Async.VDI.resize"]
     assert why in str(outcome["warnings"])
-    assert disk_file(simulator, ref, tmp_path / "after").read_bytes() == before + bytes(size)
+    assert same(disk_file(simulator, ref, tmp_path / "after"), before, size * 2)
     assert "cannot" not in str(outcome["warnings"])
     shrunk = resize(name="data", size=str(size), mode="shrink_copy", copy_name="small")
     assert shrunk.failed
@@ -143,9 +143,9 @@ def test_smaller_copy(resize: Run, simulator: Simulator, tmp_path: Path, table: 
     assert first_partition(disk) == (2048, end - 2048)
     assert file_in(part, "/data") == DATA
     # Both stages of a boot loader are there, and the partition is still the active one.
-    assert disk.read_bytes()[:444] == original.read_bytes()[:444]
-    assert disk.read_bytes()[40 * 512 : 41 * 512] == original.read_bytes()[40 * 512 : 41 * 512]
-    assert disk_file(simulator, source, tmp_path / "source").read_bytes() == original.read_bytes()
+    assert bytes_at(disk, 0, 444) == bytes_at(original, 0, 444)
+    assert bytes_at(disk, 40 * 512, 512) == bytes_at(original, 40 * 512, 512)
+    assert same(disk_file(simulator, source, tmp_path / "source"), original)
     assert told(simulator, source) == record
     again = resize(vm="web1", userdevice="4", size="32MiB", mode="shrink_copy", copy_name="small")
     assert not again.changed
@@ -171,14 +171,14 @@ def test_failure_leaves_the_disk_as_it_was(resize: Run, simulator: Simulator, tm
     session = simulator.session()
     attached(session, "web1", load(session, filesystem_disk(tmp_path / "made", SIZE), "data"))
     before = at_device(simulator, "web1", 4)[1]["ref"]
-    record, content = told(simulator, before), disk_file(simulator, before, tmp_path / "before").read_bytes()
+    record, content = told(simulator, before), disk_file(simulator, before, tmp_path / "before")
     simulator.faults.add(Rule(method, error=("INTERNAL_ERROR", "no"), nth=nth))
     outcome = resize(vm="web1", userdevice="4", size="128MiB", mode="auto_configure")
     simulator.faults.clear()
     assert outcome.failed
     assert {**told(simulator, before), "VBDs": []} == {**record, "VBDs": []}
     assert at_device(simulator, "web1", 4)[1]["ref"] == before
-    assert disk_file(simulator, before, tmp_path / "after").read_bytes() == content
+    assert same(disk_file(simulator, before, tmp_path / "after"), content)
     assert uuids(simulator, "data") == [record["uuid"]]
     assert resize(vm="web1", userdevice="4", size="128MiB", mode="auto_configure").changed
 
