@@ -90,7 +90,7 @@ def test_the_recent_past(get: Callable[..., tuple[int, bytes]], session: Any, vm
     status, body = get("/rrd_updates", start=start, host="true", cf="AVERAGE", interval=5)
     assert status == 200
     root = ET.fromstring(body)
-    meta = {child.tag: child.text or "" for child in root.find("meta") or []}
+    meta = {child.tag: child.text or "" for child in root.findall("meta/*")}
     legend = [entry.text for entry in root.findall("meta/legend/entry")]
     rows = root.findall("data/row")
     assert (int(meta["rows"]), int(meta["columns"])) == (len(rows), len(legend))
