@@ -38,7 +38,7 @@ _raw:
   description: Sentences on what is wrong. Empty when all names are known.
   type: list
   elements: str
-  sample: [spawn_memroy is no variable of the role; did you mean spawn_memory?]
+  sample: ["spawn_memroy is no variable of the role; did you mean spawn_memory?"]
 """
 
 import re
