@@ -29,6 +29,26 @@ def fixtures(make: Callable[[], Simulator], scope: Literal["function", "module"]
     return simulator, session
 
 
+def fixtures_at_levels(make: Callable[[str], Simulator]) -> tuple[Any, Any, Any]:
+    """The fixtures ``level``, ``simulator`` and ``session`` of a file whose tests hold at every level of the API."""
+
+    @pytest.fixture(params=["8.2", "8.3", "26"])
+    def level(request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture
+    def simulator(level: str) -> Iterator[Simulator]:
+        with make(level) as made:
+            yield made
+            assert made.problems == []
+
+    @pytest.fixture
+    def session(simulator: Simulator) -> Any:
+        return simulator.session()
+
+    return level, simulator, session
+
+
 def refusal(action: Callable[..., Any], *params: Any) -> list[str]:
     with pytest.raises(Failure) as caught:
         action(*params)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,20 +11,11 @@ import pytest
 from simulator import Simulator
 from simulator.transport.memory import MemoryClient
 
+from ._asking import fixtures_at_levels
 from ._consistency import StandingSimulator
 from ._machines import host_named, refusal
 
-
-@pytest.fixture(params=["8.2", "8.3", "26"])
-def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    with StandingSimulator("three_hosts", api=request.param) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+level, simulator, session = fixtures_at_levels(lambda level: StandingSimulator("three_hosts", api=level))
 
 
 class Console:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,26 +11,13 @@ import pytest
 from simulator import Simulator, VirtualClock
 from simulator.behaviour._ha_packing import Packing
 
+from ._asking import fixtures_at_levels
 from ._machines import GIB, host_named, machine, refusal, sr_named
 
 BROKEN = ["HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN"]
 
 
-@pytest.fixture(params=["8.2", "8.3", "26"])
-def level(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def simulator(level: str) -> Iterator[Simulator]:
-    with Simulator("three_hosts", api=level, clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+level, simulator, session = fixtures_at_levels(lambda level: Simulator("three_hosts", api=level, clock=VirtualClock()))
 
 
 @pytest.fixture

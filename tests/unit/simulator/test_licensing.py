@@ -4,27 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from simulator import Simulator
 
+from ._asking import fixtures_at_levels
 from ._consistency import StandingSimulator
 from ._machines import host_named, refusal
 
-
-@pytest.fixture(params=["8.2", "8.3", "26"])
-def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    with StandingSimulator("three_hosts", api=request.param) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+level, simulator, session = fixtures_at_levels(lambda level: StandingSimulator("three_hosts", api=level))
 
 
 @pytest.fixture

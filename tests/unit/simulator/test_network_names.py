@@ -4,31 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from simulator import Simulator, VirtualClock
 
+from ._asking import fixtures_at_levels
 from ._machines import host_named, refusal
 
-
-@pytest.fixture(params=["8.2", "8.3", "26"])
-def level(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def simulator(level: str) -> Iterator[Simulator]:
-    with Simulator("three_hosts", api=level, clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+level, simulator, session = fixtures_at_levels(lambda level: Simulator("three_hosts", api=level, clock=VirtualClock()))
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from simulator import Simulator, VirtualClock
 
+from ._asking import fixtures_at_levels
 from ._machines import machine, marks, refusal
 
 REFUSED = ["NOT_SUPPORTED_DURING_UPGRADE"]
@@ -18,16 +18,7 @@ MARK = "rolling_upgrade_in_progress"
 OLD = {"platform_version": "3.2.1", "xapi": "1.249", "xapi_build": "1.249.1", "xen": "4.13.5"}
 
 
-@pytest.fixture(params=["8.2", "8.3", "26"])
-def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    with Simulator("three_hosts", api=request.param, clock=VirtualClock()) as simulator:
-        yield simulator
-        assert simulator.problems == []
-
-
-@pytest.fixture
-def session(simulator: Simulator) -> Any:
-    return simulator.session()
+level, simulator, session = fixtures_at_levels(lambda level: Simulator("three_hosts", api=level, clock=VirtualClock()))
 
 
 @pytest.fixture
